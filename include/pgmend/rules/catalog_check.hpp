@@ -1,0 +1,24 @@
+// Rules against the schema as it is.
+#pragma once
+
+#include "pgmend/catalog/snapshot.hpp"
+#include "pgmend/rules/rule_set.hpp"
+#include "pgmend/yaml/problem.hpp"
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace pgmend::rules {
+
+struct named_schema {
+    std::string_view database;
+    catalog::snapshot const* schema{nullptr}; ///< never null
+};
+
+/// Warnings for rules that lead nowhere: a new name that does not exist, a default for a column that there is none of, a replacement that names what is
+/// not there. A rule is good if it fits one of the databases that it may be for; of several that it fits in none, the first is told about.
+/// A database's search path is not known here: a name without schema is looked for in all of them. Rules that are off are left out.
+[[nodiscard]] std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_schema const> databases);
+
+} // namespace pgmend::rules

@@ -1,0 +1,114 @@
+// The conversation with the server between a held error and the retry.
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/healing/planner.hpp"
+#include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/session_probe.hpp"
+#include "pgmend/session/verification.hpp"
+#include "pgmend/wire/server_messages.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgmend::session {
+
+/// Finds out, in the client's own session, what a plan depends on, and whether PostgreSQL accepts the plan there.
+///
+///   begin() ──probe──> probed ──(driver: question(), judge)──> verify(plan) ──> verified ──> retry()
+///                        └─────────────────────── refused (reason()) <──┘
+///                                                   ├──abort_again()──> aborted: the client gets its error
+///                                                   └──as_it_was()
+///
+/// Behind a savepoint of pgmend's the transaction block is rolled back to it first; where there is no heal it is aborted
+/// again, so that the client finds it as it would be without pgmend. Nothing is executed but the probe, and the client's own
+/// statements, the unnamed one too, stay as they are. Each step ends with a Sync. The driver feeds whole frames from the
+/// server.
+///
+/// Lives as long as one heal. Not on a fast path.
+class heal_machine {
+  public:
+    enum class step : std::uint8_t { need_more, probed, verified, refused, aborted };
+
+    /// `request` must outlive this. `view`: what ParameterStatus has told of the session.
+    heal_machine(failed_request const& request, healing::session_view view);
+
+    /// Whether this request can be healed at all; otherwise reason() says why not.
+    [[nodiscard]] bool possible() const { return possible_; }
+
+    /// What to send first. Afterwards the server is out of the error state, whatever happens next.
+    [[nodiscard]] std::string begin();
+
+    /// One whole frame from the server. Asynchronous frames that the client shall get (ParameterStatus,
+    /// NotificationResponse) are appended to `to_client`.
+    [[nodiscard]] step on_server(base::byte_view frame, std::string& to_client);
+
+    /// After probed. Views point into this and into the request. `who` is for the caller to fill.
+    [[nodiscard]] healing::question question() const;
+    [[nodiscard]] healing::session_view const& view() const { return probe_.view(); }
+    /// The statements that ran before the failed one, in this request, and were rolled back: they would run again.
+    [[nodiscard]] std::vector<base::byte_view> const& repeated() const { return repeated_; }
+
+    /// What to send to have the plan checked.
+    [[nodiscard]] std::string verify(healing::plan plan);
+
+    /// After verified: the client's request again, edited.
+    [[nodiscard]] retry_request retry();
+    /// The client's request again, as it was: for a failure of what had been sent edited.
+    [[nodiscard]] retry_request as_it_was();
+    /// Puts a transaction block that was rolled back to pgmend's savepoint into its aborted state again.
+    [[nodiscard]] std::string abort_again();
+    /// The failed text had been sent edited: the error is not that of the client's own text.
+    [[nodiscard]] bool edited() const;
+    [[nodiscard]] bool must_abort_again() const { return request_.guarded && begun_ && !aborted_; }
+
+    [[nodiscard]] std::string const& reason() const { return reason_; }
+    /// After a refused verification: the schema has moved on since the plan was made, and another plan may be verified.
+    [[nodiscard]] bool outdated() const { return outdated_; }
+    [[nodiscard]] base::byte_view sql() const { return sql_; } ///< the text before the edits
+    [[nodiscard]] std::uint32_t text_message() const { return parse_; } ///< which message of the request has it; none, where an earlier one had
+    [[nodiscard]] base::byte_view sqlstate() const { return error_.code; }
+    [[nodiscard]] wire::error_view const& error() const { return error_; } ///< views into the request
+    [[nodiscard]] std::vector<std::uint32_t> const& parameter_types() const { return parameter_types_; }
+    [[nodiscard]] bool in_transaction() const { return request_.guarded; }
+
+  private:
+    enum class phase : std::uint8_t { probing, verifying, aborting };
+    static constexpr std::uint32_t earlier = 0xffffffff; ///< prepared by an earlier request
+
+    void read_request();
+    void read_parse(std::uint32_t index);
+    void find_statement(base::byte_view name);
+    void find_portal(base::byte_view name);
+    void find_repeated();
+    [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
+    void append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const;
+    step end_of_phase();
+    void refuse(std::string reason);
+    void begin_transaction_again(std::string& out, std::vector<expected_answer>& answers);
+    [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again);
+
+    failed_request const& request_;
+    wire::error_view error_; // views into the request's error
+    session_probe probe_;
+    std::optional<verification> verification_;
+    phase phase_{phase::probing};
+    std::uint32_t ready_pending_{0}; // so many more ReadyForQuery end the phase
+    bool possible_{false};
+    bool refused_{false};
+    bool begun_{false};
+    bool aborted_{false};
+    bool outdated_{false};
+    std::string reason_;
+
+    std::uint32_t parse_{earlier};      // index of the message that has the failed text
+    std::string sql_;
+    std::string statement_name_;
+    std::vector<std::uint32_t> parameter_types_;
+    std::vector<base::byte_view> repeated_;
+    std::optional<healing::plan> plan_;
+};
+
+} // namespace pgmend::session

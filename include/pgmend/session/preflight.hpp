@@ -1,0 +1,57 @@
+// What is known of a text before it is sent.
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/session/answer_queue.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace pgmend::session {
+
+/// What to do with a statement's text that a client has sent.
+struct advice {
+    enum class kind_type : std::uint8_t {
+        pass,  ///< send it as it is
+        edit,  ///< send `note->healed->plan.sql` instead
+        ask,   ///< nothing is known of it yet, and it may not fit: the driver shall find out first
+        block, ///< let it fail: the client gets `note->error`
+    };
+    kind_type what{kind_type::pass};
+    bool guard{false};                ///< inside a transaction block a savepoint shall go ahead of it
+    bool controls_transaction{false}; ///< savepoints may be gone behind it, or its facts are not known
+    bool ends_transaction{false};     ///< COMMIT, ROLLBACK, ROLLBACK TO: no RELEASE has to go ahead of it
+    std::uint64_t token{0};           ///< names the text for `worked`; 0: do not tell
+    std::shared_ptr<answer_note const> note;
+};
+
+/// Port: tier 1, as the relay sees it. Called on the statement path: answers from memory, never blocks.
+class preflight {
+  public:
+    virtual ~preflight() = default;
+
+    /// Whether a look is worth while: false while nothing has drifted and no savepoint is wanted.
+    [[nodiscard]] virtual bool active(bool in_transaction) = 0;
+
+    /// A Query, or a Parse for `statement` (null: Query) with the parameter types declared. `in_transaction`: inside a block.
+    [[nodiscard]] virtual advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
+                                      bool in_transaction) = 0;
+
+    /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
+    [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction) = 0;
+
+    /// A text that is too long to be looked at.
+    virtual void passed_unseen() = 0;
+
+    /// A request that had the text of this token has been answered without an error.
+    virtual void worked(std::uint64_t token) = 0;
+
+    /// A statement that fails for its values may be one that a rule wants to be split.
+    [[nodiscard]] virtual bool splits_batches() const { return false; }
+
+    /// ReadyForQuery has come.
+    virtual void settled(char transaction_status) = 0;
+};
+
+} // namespace pgmend::session

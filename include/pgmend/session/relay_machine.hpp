@@ -1,0 +1,312 @@
+// The steady state of a session: what is forwarded, what is edited or held back, and which message an answer belongs to.
+#pragma once
+
+#include "pgmend/backend/shared_breaker.hpp"
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/session/answer_queue.hpp"
+#include "pgmend/session/preflight.hpp"
+#include "pgmend/telemetry/registry.hpp"
+#include "pgmend/wire/frame.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgmend::wire {
+struct error_view;
+}
+
+namespace pgmend::session {
+
+/// A request that failed, whose effects are rolled back, and the answer that the client has not seen yet. A request is
+/// what one ReadyForQuery ends: a Query, or extended messages up to their Sync.
+struct failed_request {
+    std::string request;    ///< the client's messages, as the client sent them, from the request's first one to the last one sent
+    std::string error;      ///< the ErrorResponse frame
+    bool open{false};       ///< the client has not sent its Sync yet: the server discards all it gets until then
+    bool guarded{false};    ///< a savepoint of pgmend's lies at the request's beginning, in a transaction block that is aborted now
+    std::uint32_t failed{0}; ///< which message failed: so many with answers (all but Flush) come before it
+    /// The first message that has to be sent again: Parse, Describe and Close of statements that were answered before it
+    /// left nothing behind that a rollback could undo. Equal to `failed` where nothing was executed before.
+    std::uint32_t first{0};
+    struct edited_message {
+        std::uint32_t message{0}; ///< index, as of `failed`
+        std::shared_ptr<healed_text const> text;
+    };
+    std::vector<edited_message> edits; ///< what was sent edited
+    bool text_begun{false}; ///< Query: statements of the text before the failed one were answered
+};
+
+/// An error of the server's that may tell of its health.
+struct server_trouble {
+    std::string code;
+    std::string routine;
+    bool nested{false}; ///< raised inside a function, or the like
+    bool idle{false};   ///< no request was under way
+};
+
+/// A request sent again.
+struct retry_request {
+    std::string bytes;
+    std::vector<expected_answer> answers; ///< to all of its messages, in order
+    std::uint32_t first{0};               ///< index, in the request, of the first of the client's messages among them
+    std::uint32_t decisive{0};            ///< once this message of the request is answered, the retry has succeeded
+    bool whole_text{false};               ///< several statements in the text: only its end tells
+    bool as_it_was{false};                ///< not edited: whatever is answered is the client's answer
+    std::shared_ptr<healed_text const> text; ///< null where as_it_was
+};
+
+/// Decides, frame by frame, about the bytes between a client and its server.
+///
+///   relaying ──ErrorResponse that may be healed──> holding ──(driver plans and verifies)──┐
+///      ^  ^ │                                       ^  └──────release_error()──────┐      │
+///      │  │ └──text of which nothing is known──> asking ──answer()──┐              │      │
+///      │  └─────────────────────────────────────────│───────────────┴──────────────┘ begin_retry()
+///      └──decisive answer──  retrying <─────────────│─────────────────────────────────────┘
+///                            ├──the same kind of error: the schema has moved on again, a few times
+///                            └──another refusal of the text: the first error goes to the client ──> relaying
+///
+/// An error may be healed only where nothing of the request is left: outside a transaction block, or behind a savepoint of
+/// pgmend's; in the last request under way; with no answer passed on but those of Parse, Describe and Close of
+/// statements; raised for the client's own statement (no internal query, no context). Everything else passes.
+///
+/// Whole small frames are forwarded together as one range of the input; frames too long to wait for are streamed.
+/// So the client is at a frame's boundary whenever the server is lost, unless the frame was a streamed one. Only where a
+/// text is edited, or a savepoint goes ahead of it, the rest of the input is copied, so that it stays one write.
+///
+/// Owned by a session, used by its worker's thread only. Fast path: one header look-up and one queue entry a frame and, for
+/// the request, one copy into a buffer that is used again (to be able to send it a second time).
+class relay_machine {
+  public:
+    struct settings {
+        bool heals{false};
+        std::uint32_t most_request_bytes{65536}; ///< longer requests are relayed but cannot be healed
+    };
+
+    /// What to do with the bytes offered. `forward` points into them, or into the machine until its next call.
+    /// Offer the rest again: at once where `again` says so, else with more behind it.
+    struct outcome {
+        std::size_t consumed{0};
+        base::byte_view forward;
+        bool again{false};
+    };
+
+    /// A text that the driver shall find out about. Views point into the machine until answer().
+    struct question {
+        base::byte_view sql;
+        std::vector<std::uint32_t> parameter_types;
+        bool parse{false}; ///< else Query
+    };
+
+    /// Incomplete frames of up to this size are waited for, so a caller's buffer must hold more than this.
+    static constexpr std::size_t most_waited_for_bytes = 65536;
+
+    explicit relay_machine(settings own) : settings_{own} {}
+
+    /// `first_look` (may be null) must outlive this.
+    void configure(settings own, preflight* first_look = nullptr) {
+        settings_ = own;
+        preflight_ = first_look;
+    }
+
+    /// Where statements are counted. Until then nowhere.
+    void measure(telemetry::meter where) { meter_ = where; }
+    /// Before on_client and on_server, where durations shall be right: microseconds of a steady clock.
+    void set_now(std::uint64_t now_us) { meter_.now_us = now_us; }
+
+    [[nodiscard]] outcome on_client(base::byte_view bytes);
+    [[nodiscard]] outcome on_server(base::byte_view bytes);
+
+    // ---- tier 1: before it fails
+
+    /// After on_client: a text waits, and everything behind it. Until answer() on_client() may not be called.
+    [[nodiscard]] bool asking() const { return asking_; }
+    [[nodiscard]] question const& asked() const { return question_; }
+    /// Nothing is on its way, so messages of the driver's own may be exchanged with the server. Where not, and the request
+    /// is open, a Flush makes the server answer.
+    [[nodiscard]] bool quiet() const { return queue_.empty() && server_remaining_ == 0 && mode_ == mode::relaying; }
+    /// Extended messages were sent, and no Sync behind them.
+    [[nodiscard]] bool open() const { return open_; }
+    /// The server passes over everything until the client's Sync.
+    [[nodiscard]] bool discarding() const { return discarding_; }
+    void answer(advice given);
+
+    // ---- tier 2: after it failed
+
+    /// After on_server: an error is held, and the session shall decide. Until release_error() or begin_retry() neither
+    /// on_client() nor on_server() may be called.
+    [[nodiscard]] bool holding() const { return mode_ == mode::holding; }
+    [[nodiscard]] failed_request const& held() const { return held_; }
+
+    /// The client gets the server's error after all. What to send it: until the next call. `recovered`: a Sync of
+    /// pgmend's own has ended the server's error state although the client's request is still open; then what the
+    /// client sends before its Sync is discarded, as the server would have.
+    [[nodiscard]] base::byte_view release_error(bool recovered);
+
+    /// The request has been sent again. `notice` (a frame, or empty) goes to the client ahead of a successful answer. What to
+    /// send to the client at once (messages that are for it whatever becomes of the retry): until the next call.
+    [[nodiscard]] base::byte_view begin_retry(retry_request const& again, std::string notice);
+    /// The retry has succeeded since begin_retry(). Answers true once.
+    [[nodiscard]] bool take_healed();
+    /// The retry has failed, the first error is on its way to the client. Answers true once.
+    [[nodiscard]] bool take_retry_failed();
+    [[nodiscard]] bool retrying() const { return mode_ == mode::retrying; }
+
+    /// Texts edited before they were sent and answered without an error since the last call.
+    [[nodiscard]] std::vector<std::shared_ptr<answer_note const>> take_answered() { return std::exchange(answered_notes_, {}); }
+
+    /// Statements that were prepared edited, and executed again since the last call: not those that take_answered() tells of.
+    [[nodiscard]] std::vector<std::shared_ptr<healed_text const>> take_executed_again() { return std::exchange(executed_again_, {}); }
+
+    // ---- the session
+
+    /// Since the last call one of the next three, or a parameter, has news. Answers true once.
+    [[nodiscard]] bool take_news() { return std::exchange(news_, false); }
+    /// Since the last call a statement that changes the schema may have been committed.
+    [[nodiscard]] bool take_schema_changed() { return std::exchange(schema_changed_, false); }
+    /// Something was executed in the request that is open: a Sync of pgmend's own would commit it.
+    [[nodiscard]] bool has_effects() const { return first_effect_ != nothing; }
+    /// The last error since the last call that may tell of the server's health.
+    [[nodiscard]] std::optional<server_trouble> take_trouble() { return std::exchange(trouble_, std::nullopt); }
+    /// Where requests that were answered are counted, from now on.
+    void count_in(backend::tally& where) { tally_ = &where; }
+    /// A request is under way that might commit something, or part of one.
+    [[nodiscard]] bool busy() const { return !queue_.empty() || open_ || client_remaining_ != 0; }
+    /// Nothing under way, outside a transaction block, nothing half sent.
+    [[nodiscard]] bool idle() const;
+    /// 'I', 'T' or 'E' as in the last ReadyForQuery.
+    [[nodiscard]] char transaction_status() const { return status_; }
+    /// Whether an ErrorResponse of pgmend's own can be put in behind what was forwarded to the client.
+    [[nodiscard]] bool client_at_boundary() const { return server_remaining_ == 0; }
+    [[nodiscard]] bool terminated() const { return terminated_; } ///< the client has sent Terminate
+    [[nodiscard]] bool server_said_goodbye() const { return server_fatal_; } ///< a FATAL or PANIC was forwarded
+    /// The server sent what is no protocol 3. The session has to end.
+    [[nodiscard]] bool server_broken() const { return server_broken_; }
+
+    /// What ParameterStatus says.
+    [[nodiscard]] std::string const& client_encoding() const { return client_encoding_; }
+    [[nodiscard]] bool standard_conforming_strings() const { return standard_conforming_strings_; }
+    [[nodiscard]] std::string const& application_name() const { return application_name_; }
+    void set_parameter(base::byte_view name, base::byte_view value);
+
+  private:
+    enum class mode : std::uint8_t { relaying, absorbing, holding, retrying, retry_outdated, retry_failed };
+    static constexpr std::uint32_t nothing = 0xffffffff;
+    static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+    // relay_client.cpp
+    void begin_request();
+    void begin_client_frame(wire::frame_header const& header, std::shared_ptr<answer_note const> note);
+    void retain(base::byte_view bytes);
+    [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
+    void put_ahead(advice const& given);
+    void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
+
+    // relay_server.cpp
+    [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
+    [[nodiscard]] bool advance(char type);
+    void hold(base::byte_view frame, base::byte_view prefix);
+    void fail_request();
+    void note_trouble(wire::error_view const& fields);
+    void on_ready(char status);
+    void note_success();
+    void note_finished(base::byte_view tag);
+    [[nodiscard]] base::byte_view error_for_client(base::byte_view frame, base::byte_view body);
+    [[nodiscard]] healed_text const* text_of_failed() const;
+    [[nodiscard]] bool notice_is_due(char type) const;
+    void note_parameter(base::byte_view body);
+    [[nodiscard]] outcome on_server_absorbing(base::byte_view frame, wire::frame_header const& header);
+
+    // relay_retry.cpp
+    [[nodiscard]] outcome on_server_retrying(base::byte_view bytes);
+    [[nodiscard]] outcome on_retry_error(base::byte_view frame, wire::error_view const& fields);
+    [[nodiscard]] outcome broken();
+    [[nodiscard]] outcome on_failed_retry(base::byte_view frame, wire::frame_header const& header);
+    void retry_succeeded();
+    void end_retry();
+
+    settings settings_;
+    telemetry::meter meter_;
+    std::uint64_t finished_us_{0};          // when the newest statement was completed
+    std::uint64_t transaction_began_us_{0}; // 0: none is under way
+    std::uint64_t held_began_us_{0};        // the message whose error is held
+    preflight* preflight_{nullptr};
+    backend::tally* tally_{nullptr};
+    std::optional<server_trouble> trouble_;
+    mode mode_{mode::relaying};
+
+    // What the client has sent.
+    answer_queue queue_;
+    std::string request_;               // bytes of the newest request, as far as they are kept
+    std::uint64_t client_remaining_{0}; // bytes of a streamed frame still to come
+    bool open_{false};                  // extended messages sent since the last Sync
+    bool request_kept_{true};           // request_ is all of it
+    std::uint32_t request_messages_{0}; // of it, with answers
+    std::uint32_t holds_{0};            // so often an error of it was held
+    std::vector<failed_request::edited_message> request_edits_;
+    bool request_guarded_{false};       // a savepoint of pgmend's was put at its beginning
+    bool never_hold_{false};            // its errors are the client's: it was sent again as it was
+    bool discarding_{false};            // an error came before its Sync was sent
+    bool copy_in_{false};               // the server takes copy data and ignores Flush and Sync
+    bool skip_to_sync_{false};          // what comes before the client's Sync does not reach the server
+    bool client_raw_{false};            // not protocol 3: the server shall say so itself
+    bool terminated_{false};
+    bool savepoint_set_{false};         // one of pgmend's is there, if the last request has succeeded
+    bool asking_{false};
+    std::optional<advice> answer_;      // to the text that comes next
+    question question_;
+    std::string asked_sql_;
+    std::uint64_t token_{0};            // of the guarded text under way
+
+    // What the server has sent.
+    std::uint64_t server_remaining_{0};
+    std::uint32_t answered_{0};         // messages of the request that are answered, of the one being answered
+    std::uint32_t first_effect_{nothing}; // the first of them that a rollback undoes
+    bool effect_passed_on_{false};      // an answer of such a one has reached the client
+    bool part_passed_on_{false};        // half of an answer to Describe has reached the client
+    bool failed_{false};                // the request had an error
+    bool server_fatal_{false};
+    bool server_broken_{false};
+    bool ddl_seen_{false};              // in this transaction
+    bool schema_changed_{false};
+    bool news_{false};
+    char status_{'I'};
+
+    failed_request held_;
+    std::string held_shown_;            // the error as the client gets it, if it does
+    std::string held_prefix_;           // answers that came right ahead of the held error
+    std::string held_tail_;             // what came between the held error and its ReadyForQuery, with it
+    std::string out_;
+
+    retry_request retry_;               // without its bytes
+    std::string retry_answers_;         // held until the retry has succeeded
+    std::uint32_t tries_{0};            // how often the held request was sent again
+    std::shared_ptr<healed_text const> retried_text_; // until the end of its request
+    bool healed_{false};
+    bool retry_failed_{false};
+    std::vector<std::shared_ptr<answer_note const>> answered_notes_;
+    std::vector<std::shared_ptr<healed_text const>> executed_again_;
+    std::shared_ptr<healed_text const> answered_text_; // of the statement parsed or bound last, if it was sent edited
+    std::shared_ptr<answer_note const> counted_; // the last one among them, until the end of its request
+    std::shared_ptr<answer_note const> noticed_; // whose notice the client has got, likewise
+
+    std::string client_encoding_{"UTF8"};
+    std::string application_name_;
+    bool standard_conforming_strings_{true};
+};
+
+/// The message with this number among those of a request that have answers. Empty where there is none.
+[[nodiscard]] base::byte_view message_at(base::byte_view request, std::uint32_t index);
+
+/// Whether an error of this kind may be one that a heal can answer. PostgreSQL must have raised it for the client's own text:
+/// from inside a function or trigger it is not the client's statement, and things may have happened.
+[[nodiscard]] bool is_drift(wire::error_view const& fields);
+
+/// Among those: a value that does not fit the schema. An application may well expect that, whatever its text is called.
+[[nodiscard]] bool is_of_the_values(wire::error_view const& fields);
+
+} // namespace pgmend::session

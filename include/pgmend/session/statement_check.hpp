@@ -1,0 +1,124 @@
+// Tier 1 of one session: what is known of a text before it is sent, under what names mean in this session.
+#pragma once
+
+#include "pgmend/session/database_judge.hpp"
+#include "pgmend/session/preflight.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pgmend::session {
+
+/// Follows what may change the meaning of names (SET, temporary tables, …) and says of each text: pass, edit, ask or block.
+///
+/// What a session's names mean is asked of the server only when a text needs it, and remembered until something may have
+/// changed it. A text that surely fits passes on the usual view of the user: that can do no harm, since it is sent as it is. A heal
+/// is used only under the view that the server has told of this very session, only once PostgreSQL has accepted it, and only
+/// while it refuses the original: that is asked before each write, and for reads from time to time.
+///
+/// Owned by a session, on its worker's thread.
+class statement_check final : public preflight {
+  public:
+    struct identity {
+        std::string database;
+        std::string user;
+    };
+    /// `now`: the time of day, for rules that expire; `clock` goes on steadily.
+    statement_check(std::shared_ptr<database_judge> judge, identity who, std::function<std::chrono::sys_seconds()> now,
+                    std::function<base::time_point()> clock)
+        : judge_{std::move(judge)}, who_{std::move(who)}, now_{std::move(now)}, clock_{std::move(clock)} {}
+
+    [[nodiscard]] bool active(bool in_transaction) override;
+    [[nodiscard]] advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
+                              bool in_transaction) override;
+    [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction) override;
+    void passed_unseen() override;
+    void worked(std::uint64_t token) override { judge_->note_worked(token); }
+    [[nodiscard]] bool splits_batches() const override { return judge_->rules().has_batches(); }
+    void settled(char transaction_status) override;
+
+    /// What the driver has to find out before a text can be sent.
+    struct need {
+        std::optional<advice> given; ///< nothing: the text may be sent like this
+        bool probe{false};           ///< what names mean in the session
+        std::shared_ptr<healing::healed_text const> verify;  ///< whether PostgreSQL accepts this; or null
+        std::shared_ptr<healing::healed_text const> confirm; ///< whether it still refuses the original of this; or null
+    };
+    /// A text that `look` said `ask` of. `confirmed`: it was just now seen to be refused in this session.
+    [[nodiscard]] need consider(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed);
+    /// Where nothing can be found out: it is sent as it is.
+    [[nodiscard]] advice pass(base::byte_view sql);
+    /// What a probe has told.
+    void learn(healing::session_view view);
+    /// What the verification of `consider`'s text has told. A reason where it was refused.
+    void verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused);
+    /// PostgreSQL still refuses the original of `consider`'s text.
+    void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types);
+
+    void set_parameters(std::string const& client_encoding, bool standard_conforming_strings, std::string const& application_name);
+    /// BEGIN was sent since the last ReadyForQuery.
+    [[nodiscard]] bool begun() const { return begun_; }
+
+    [[nodiscard]] rules::circumstances circumstances() const { return {who_.database, who_.user, application_name_, now_()}; }
+    [[nodiscard]] database_judge& judge() { return *judge_; }
+
+    /// Texts about which the log has something to say, once each: observed, silently drifted or proposed.
+    struct remark {
+        enum class kind_type : std::uint8_t { observed, refused, drifted } kind{kind_type::observed};
+        std::string sql;
+        std::shared_ptr<healing::healed_text const> text;
+        std::shared_ptr<healing::silent_drift const> drift;
+        std::shared_ptr<healing::refusal const> refusal;
+        bool blocked{false};
+    };
+    [[nodiscard]] bool has_remarks() const { return !remarks_.empty(); }
+    [[nodiscard]] std::vector<remark> take_remarks() { return std::exchange(remarks_, {}); }
+
+  private:
+    /// A named statement, as far as it matters later.
+    struct prepared {
+        std::uint64_t masked{0};
+        bool changes_session{false};
+        bool controls_transaction{false};
+        bool ends_transaction{false};
+        bool guardable{false};
+        std::shared_ptr<answer_note const> note; ///< it was sent edited
+    };
+
+    void note_effects(healing::cached_text const& text);
+    void remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note);
+    [[nodiscard]] std::uint32_t view_number();
+    [[nodiscard]] healing::session_view const* best_view() const;
+    [[nodiscard]] bool is_fresh(healing::opinion const& it) const;
+    [[nodiscard]] healing::opinion* asked_about(base::byte_view sql, std::vector<catalog::oid> const& types);
+    [[nodiscard]] advice advice_of(healing::cached_text& text, healing::opinion& it);
+    [[nodiscard]] advice base_advice(healing::cached_text& text, bool in_transaction);
+    [[nodiscard]] advice settle(healing::cached_text& text, advice more);
+
+    std::shared_ptr<database_judge> judge_;
+    identity who_;
+    std::function<std::chrono::sys_seconds()> now_;
+    std::function<base::time_point()> clock_;
+    std::string application_name_;
+    std::string client_encoding_{"UTF8"};
+    bool standard_conforming_strings_{true};
+
+    std::optional<healing::session_view> view_; ///< as the server has told; nothing: it may have changed since
+    std::uint32_t number_{0};                   ///< of the best view, at `numbered_at_`
+    std::uint64_t numbered_at_{0};
+    std::uint64_t view_generation_{0};          ///< schema generation that view_ was found at
+    bool unsettled_{false};                     ///< something in this transaction has changed what names mean
+    bool begun_{false};
+    std::unordered_map<std::string, prepared> prepared_;
+    std::string asked_statement_;               ///< name in the Parse that is asked about
+    bool asked_parse_{false};
+    bool asked_in_transaction_{false};
+    std::vector<remark> remarks_;
+};
+
+} // namespace pgmend::session

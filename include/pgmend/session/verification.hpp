@@ -1,0 +1,36 @@
+// Whether PostgreSQL accepts a plan, with the shape that the client expects.
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/healing/plan.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgmend::session {
+
+/// Has each edited statement of a plan parsed and described under a name of pgmend's own. Nothing is executed.
+class verification {
+  public:
+    /// `plan` must outlive this. `parameter_types`: as the client declared.
+    verification(healing::plan const& plan, std::vector<std::uint32_t> const& parameter_types)
+        : plan_{plan}, parameter_types_{parameter_types} {}
+
+    /// Parse, Describe and Close for each statement; the caller appends the Sync.
+    void append(std::string& out) const;
+    [[nodiscard]] std::size_t messages() const { return plan_.healed.size() * 3; }
+
+    /// RowDescription ('T') or NoData ('n') of the next statement, in order. A reason where it does not fit.
+    [[nodiscard]] std::optional<std::string> on_description(char type, base::byte_view body);
+    [[nodiscard]] bool complete() const { return described_ == plan_.healed.size(); }
+
+  private:
+    healing::plan const& plan_;
+    std::vector<std::uint32_t> const& parameter_types_;
+    std::size_t described_{0};
+};
+
+} // namespace pgmend::session

@@ -1,0 +1,65 @@
+// What clients send: the start-up packets read, and the messages that pgmend sends to servers itself.
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/base/error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pgmend::wire {
+
+/// Codes in the place of the protocol version (PostgreSQL's pqcomm.h).
+inline constexpr std::uint32_t cancel_request_code = (1234u << 16) | 5678u;
+inline constexpr std::uint32_t ssl_request_code = (1234u << 16) | 5679u;
+inline constexpr std::uint32_t gssenc_request_code = (1234u << 16) | 5680u;
+
+inline constexpr std::uint32_t protocol_3_0 = 3u << 16;
+inline constexpr std::uint32_t protocol_3_2 = (3u << 16) | 2u; ///< PostgreSQL 18: longer cancel keys
+
+/// PostgreSQL's MAX_STARTUP_PACKET_LENGTH.
+inline constexpr std::uint32_t most_startup_bytes = 10000;
+
+/// The last packet of a start-up. Views point into the packet.
+struct startup_packet {
+    std::uint32_t version{protocol_3_0};
+    /// In the order sent. Empty where the layout is broken (the server says so better than pgmend could).
+    std::vector<std::pair<base::byte_view, base::byte_view>> parameters;
+
+    [[nodiscard]] base::byte_view find(base::byte_view name) const; ///< empty where absent
+};
+
+/// `body`: what follows the length and the version.
+[[nodiscard]] startup_packet read_startup(std::uint32_t version, base::byte_view body);
+
+/// A start-up packet of `version` with the parameters that are no protocol option (`_pq_.…`).
+[[nodiscard]] std::string startup_message(std::uint32_t version, startup_packet const& packet);
+
+[[nodiscard]] std::string ssl_request();
+[[nodiscard]] std::string cancel_request(std::uint32_t process, base::byte_view secret);
+
+void append_query(std::string& out, base::byte_view sql);
+void append_parse(std::string& out, base::byte_view statement, base::byte_view sql, std::span<std::uint32_t const> parameter_types);
+/// Text parameters, text results.
+void append_bind(std::string& out, base::byte_view portal, base::byte_view statement, std::span<base::byte_view const> parameters);
+void append_describe_statement(std::string& out, base::byte_view statement);
+void append_execute(std::string& out, base::byte_view portal);
+void append_close_statement(std::string& out, base::byte_view statement);
+void append_close_portal(std::string& out, base::byte_view portal);
+void append_sync(std::string& out);
+
+/// A Bind message's body again, with NULL for the parameters (from 1, ascending) in `nulled`. Nothing: it is not well-formed.
+[[nodiscard]] std::optional<std::string> bind_with_nulls(base::byte_view body, std::span<std::uint32_t const> nulled);
+
+/// A Parse message. Views point into its body.
+struct parse_view {
+    base::byte_view statement;
+    base::byte_view sql;
+    std::vector<std::uint32_t> parameter_types; ///< 0: the server chooses
+};
+[[nodiscard]] std::optional<parse_view> read_parse(base::byte_view body);
+
+} // namespace pgmend::wire

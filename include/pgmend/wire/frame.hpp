@@ -1,0 +1,45 @@
+// Messages of protocol 3 as frames: one type byte, a length that counts itself, a body.
+// PostgreSQL documentation, "Frontend/Backend Protocol", section "Message Formats".
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pgmend::wire {
+
+inline constexpr std::size_t header_bytes = 5;
+
+/// PostgreSQL refuses messages beyond 1 GB (PQ_LARGE_MESSAGE_LIMIT is MaxAllocSize - 1, pqcomm and memutils.h).
+inline constexpr std::uint32_t most_length = 0x3ffffffe;
+
+struct frame_header {
+    char type{0};
+    std::uint32_t length{4}; ///< as on the wire: body bytes + 4
+
+    [[nodiscard]] std::size_t total_bytes() const { return std::size_t{length} + 1; }
+    [[nodiscard]] std::size_t body_bytes() const { return length - 4; }
+    [[nodiscard]] bool length_is_valid() const { return length >= 4 && length <= most_length; }
+};
+
+/// Reads the header at the beginning of `bytes`, which must hold at least header_bytes.
+inline frame_header read_header(base::byte_view bytes) {
+    return {bytes[0], base::load_u32(bytes.data() + 1)};
+}
+
+/// The body of the whole frame at the beginning of `bytes`.
+inline base::byte_view body_of(base::byte_view bytes, frame_header const& header) {
+    return bytes.substr(header_bytes, header.body_bytes());
+}
+
+/// Whether a client may send this type after start-up (SocketBackend in PostgreSQL's postgres.c).
+inline bool is_client_type(char type) {
+    switch (type) {
+    case 'Q': case 'F': case 'X': case 'B': case 'C': case 'D': case 'E':
+    case 'H': case 'P': case 'S': case 'd': case 'c': case 'f': return true;
+    default: return false;
+    }
+}
+
+} // namespace pgmend::wire

@@ -1,0 +1,51 @@
+"""A name that is used again, in the moment before pgmend sees it: PostgreSQL accepts the text, so it passes as it is."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+import harness
+
+pytestmark = pytest.mark.pgmend
+
+
+@pytest.fixture
+def client(postgres, start_pgmend, database):
+    """A client behind a pgmend that looks at the schema only when a statement fails."""
+    postgres.run("CREATE TABLE accounts (id int PRIMARY KEY, email text)", "INSERT INTO accounts VALUES (1, 'old')", database=database)
+    proxy = start_pgmend(control="user=postgres", watch={"poll": "0s", "verify": "0s", "notifications": False})
+    with psycopg.connect(harness.conninfo(proxy.port, database, user="postgres"), autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.execute("SELECT nothing FROM accounts")
+        yield connection
+
+
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+def test_a_write_whose_table_is_there_again(client, postgres, database, block):
+    postgres.run("ALTER TABLE accounts RENAME TO events", database=database)
+    write = "UPDATE accounts SET email = 'new' WHERE id = 1"
+    assert client.execute(write).rowcount == 1
+    assert client.execute(write).rowcount == 1  # before it fails
+    postgres.run("CREATE TABLE accounts (id int PRIMARY KEY, email text)", database=database)
+    if block:
+        client.execute("BEGIN")
+    assert client.execute(write).rowcount == 0
+    if block:
+        client.execute("COMMIT")
+    assert postgres.run("SELECT count(*) FROM accounts", database=database) is not None
+    assert client.execute("SELECT email FROM events").fetchall() == [("new",)]
+
+
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+def test_a_new_text_over_a_column_that_is_there_again(client, postgres, database, block):
+    postgres.run("ALTER TABLE accounts RENAME COLUMN email TO address", database=database)
+    assert client.execute("SELECT email FROM accounts").fetchall() == [("old",)]
+    postgres.run("ALTER TABLE accounts ADD COLUMN email text DEFAULT 'another'", database=database)
+    if block:
+        client.execute("BEGIN")
+    found = client.execute("SELECT email, id FROM accounts")
+    assert (found.fetchall(), found.description[0].name) == ([("another", 1)], "email")
+    if block:
+        client.execute("COMMIT")
+    assert client.execute("SELECT email, id FROM accounts").fetchall() == [("another", 1)]

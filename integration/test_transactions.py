@@ -1,0 +1,146 @@
+"""Healing inside transaction blocks: a savepoint that nobody sees, the state that the client would have had, and nothing lost."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+import harness
+import raw
+from raw import extended, query
+
+SCHEMA = "CREATE TABLE users (id int PRIMARY KEY, email text); INSERT INTO users SELECT g, 'user' || g FROM generate_series(1, 5) g; CREATE TABLE log (n int)"
+RENAME = "ALTER TABLE users RENAME COLUMN email TO email_address"
+
+
+@pytest.fixture(scope="module")
+def healer(postgres):
+    proxy = harness.Pgmend(postgres, control="user=postgres", log={"format": "json", "level": "debug"})
+    yield proxy
+    proxy.finish()
+
+
+@pytest.fixture
+def client(healer, postgres, database):
+    """Knows the old schema; the migration is the test's own."""
+    postgres.run(SCHEMA, database=database)
+    with raw.Client(healer.port) as one:
+        one.log_in(user="postgres", database=database)
+        healer.wait_for_event("catalog.loaded", lambda e: e["database"] == database)
+        one.migrate = lambda: postgres.run(RENAME, database=database)
+        yield one
+
+
+def values(messages: list[raw.Message]) -> list[str | None]:
+    assert not raw.error_of(messages), messages
+    return [raw.decode_row(m.body)[0] for m in messages if m.type == "D"]
+
+
+@pytest.mark.parametrize("request_of", (query, extended), ids=("simple", "extended"))
+@pytest.mark.parametrize("when", ("before the block", "in the block"))
+def test_a_block_is_healed_and_keeps_its_work(client, postgres, database, when, request_of):
+    if when == "before the block":
+        client.migrate()
+    assert client.ask(query("BEGIN"))[-1].body == b"T"
+    client.ask(request_of("INSERT INTO log VALUES (1)"))
+    if when == "in the block":
+        client.migrate()
+    answer = client.ask(request_of("SELECT email FROM users WHERE id = 3"))
+    assert values(answer) == ["user3"] and answer[-1].body == b"T"
+    assert "S" not in raw.kinds(answer) and raw.kinds(answer).count("C") == 1
+    answer = client.ask(request_of("UPDATE users SET email = email || '!' WHERE id = 3"))
+    assert not raw.error_of(answer)
+    done = client.ask(query("COMMIT"))
+    assert [m.body for m in done] == [b"COMMIT\0", b"I"]
+    assert postgres.run("SELECT email_address, (SELECT count(*) FROM log) FROM users WHERE id = 3", database=database) == [("user3!", 1)]
+
+
+def test_an_error_that_is_not_healed_aborts_the_block_as_ever(client):
+    client.migrate()
+    for wrong in ("SELECT never_was FROM users", "SELECT 1/0"):
+        client.ask(query("BEGIN"))
+        client.ask(query("INSERT INTO log VALUES (1)"))
+        failed = client.ask(query(wrong))
+        assert raw.error_of(failed) and failed[-1].body == b"E"
+        assert raw.error_of(client.ask(query("SELECT 1"))).get("C") == "25P02"
+        assert [m.body for m in client.ask(query("COMMIT"))] == [b"ROLLBACK\0", b"I"]
+    assert client.rows("SELECT count(*) FROM log") == [["0"]]
+
+
+def test_savepoints_of_the_client_stay_its_own(client):
+    client.migrate()
+    client.ask(query("BEGIN"))
+    for sql in ("SAVEPOINT a", "INSERT INTO log VALUES (1)", "SAVEPOINT b", "INSERT INTO log VALUES (2)"):
+        assert not raw.error_of(client.ask(query(sql)))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+    assert not raw.error_of(client.ask(query("ROLLBACK TO b")))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 2"))) == ["user2"]
+    assert not raw.error_of(client.ask(query("RELEASE a")))
+    assert raw.error_of(client.ask(query("RELEASE b"))).get("C") == "3B001"
+    client.ask(query("ROLLBACK"))
+    assert client.rows("SELECT count(*) FROM log") == [["0"]]
+
+
+def test_cursors_and_settings_outlive_the_guard(client):
+    client.migrate()
+    client.ask(query("BEGIN"))
+    client.ask(query("SET LOCAL work_mem = '5MB'"))
+    assert not raw.error_of(client.ask(query("DECLARE c CURSOR FOR SELECT id FROM users ORDER BY id")))
+    assert values(client.ask(query("FETCH 2 FROM c"))) == ["1", "2"]
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+    assert values(client.ask(query("FETCH 2 FROM c"))) == ["3", "4"]
+    assert values(client.ask(query("SHOW work_mem"))) == ["5MB"]
+    assert not raw.error_of(client.ask(query("COMMIT")))
+
+
+def test_psycopg_transactions(healer, postgres, database):
+    postgres.run(SCHEMA, database=database)
+    with psycopg.connect(harness.conninfo(healer.port, database)) as connection:
+        healer.wait_for_event("catalog.loaded", lambda e: e["database"] == database)
+        for n in range(8): # prepared from the fifth time on
+            connection.execute("SELECT email FROM users WHERE id = %s", (1,)).fetchone()
+            connection.commit()
+        postgres.run(RENAME, database=database)
+        # Until the change is seen, a statement that was known to work has no savepoint in front of it.
+        healer.wait_for_event("schema.changed", lambda e: e["database"] == database)
+        for n in range(8):
+            connection.execute("INSERT INTO log VALUES (%s)", (n,))
+            cursor = connection.execute("SELECT email FROM users WHERE id = %s", (1,))
+            assert cursor.fetchone() == ("user1",) and cursor.description[0].name == "email"
+            with connection.transaction():
+                connection.execute("UPDATE users SET email = email WHERE id = %s", (2,))
+            connection.commit()
+        assert connection.execute("SELECT count(*), count(DISTINCT n) FROM log").fetchone() == (8, 8)
+
+
+def test_another_search_path_in_the_block(client, postgres, database):
+    client.migrate()
+    postgres.run("CREATE SCHEMA other", "CREATE TABLE other.users (id int, email text)", "INSERT INTO other.users VALUES (1, 'other')", database=database)
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+    client.ask(query("BEGIN"))
+    client.ask(query("SET LOCAL search_path = other, public"))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["other"]
+    client.ask(query("ROLLBACK"))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+
+
+def test_a_temporary_table_in_the_block(client):
+    client.migrate()
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+    client.ask(query("BEGIN"))
+    client.ask(query("CREATE TEMP TABLE users (id int, email text) ON COMMIT DROP"))
+    client.ask(query("INSERT INTO users VALUES (1, 'mine')"))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["mine"]
+    client.ask(query("COMMIT"))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+
+
+def test_a_plan_made_for_another_role(client, postgres, database):
+    """The one that may not read the column gets PostgreSQL's own error."""
+    client.migrate()
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+    client.ask(query("SET ROLE trust"))
+    denied = raw.error_of(client.ask(query("SELECT email FROM users WHERE id = 1")))
+    assert denied is not None and denied.get("C") in ("42501", "42703")
+    client.ask(query("RESET ROLE"))
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]

@@ -1,0 +1,331 @@
+#include "pgmend/admin/http_server.hpp"
+
+#include "admin/http_machine.hpp"
+#include "admin/http_routes.hpp"
+#include "pgmend/base/log.hpp"
+#include "pgmend/net/event.hpp"
+#include "pgmend/net/services.hpp"
+#include "pgmend/net/stream.hpp"
+#include "pgmend/net/tls_context.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+#include <optional>
+#include <thread>
+
+namespace pgmend::admin {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using net::awaitable;
+using net::executor;
+
+constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
+
+constexpr std::chrono::seconds request_limit{10}; ///< from its first byte to its last
+constexpr std::chrono::seconds idle_limit{75};    ///< between requests; Prometheus scrapes each minute or more often
+constexpr std::chrono::seconds write_limit{30};
+constexpr std::chrono::seconds answer_limit{10};  ///< what other threads have to say; they may have ended
+constexpr std::chrono::milliseconds probe_limit{1000};
+constexpr std::chrono::seconds probe_age{2};      ///< so long a probe of the backend counts
+constexpr std::size_t read_bytes = 16384;
+
+} // namespace
+
+struct http_server::state {
+    state(console_sources const& sources, net::http_settings own)
+        : from{sources}, settings{std::move(own)}, routes{from, settings, [this] { return not_ready(); }}, work{context.get_executor()},
+          probed{context.get_executor()} {}
+
+    console_sources const& from;
+    net::http_settings settings;
+    http_routes routes;
+    net::tls_context tls;
+    asio::io_context context{1};
+    asio::executor_work_guard<executor> work;
+    std::vector<std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>>> acceptors;
+    std::thread thread;
+    std::uint16_t port{0};
+    unsigned connections{0};
+    // The backend, as it was last tried.
+    std::string backend_problem;
+    std::chrono::steady_clock::time_point probed_at{};
+    bool probing{false};
+    net::event probed;
+
+    [[nodiscard]] reasons not_ready() const {
+        reasons out;
+        if (from.services->draining.load(std::memory_order_relaxed)) out.emplace_back("pgmend is stopping: it lets transactions end, and takes no new clients");
+        if (!backend_problem.empty()) out.push_back(backend_problem);
+        return out;
+    }
+
+    base::result<void> open();
+    awaitable<> accept_all(std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>> on);
+    awaitable<> serve(net::stream client);
+    awaitable<http_response> ask(http_request request);
+    awaitable<> probe();
+    awaitable<std::string> try_backend();
+};
+
+namespace {
+
+/// Closes a stream that takes too long. Lives in the coroutine that owns the stream.
+class time_limit {
+  public:
+    time_limit(net::stream& what, executor where) : now_{std::make_shared<state>(state{&what, net::timer{where}})} {}
+    ~time_limit() {
+        now_->what = nullptr;
+        now_->timer.cancel();
+    }
+
+    void begin(std::chrono::milliseconds limit) {
+        now_->timer.expires_after(limit);
+        auto over = [now = now_](boost::system::error_code cancelled) { // it may be queued already when the limit is set anew, or gone
+            if (!cancelled && now->what != nullptr && now->timer.expiry() <= std::chrono::steady_clock::now()) now->what->close();
+        };
+        now_->timer.async_wait(std::move(over));
+    }
+
+  private:
+    struct state {
+        net::stream* what;
+        net::timer timer;
+    };
+    std::shared_ptr<state> now_;
+};
+
+/// Counts a connection as long as it lives.
+struct place {
+    explicit place(unsigned& count) : count_{count} { ++count_; }
+    ~place() { --count_; }
+    place(place const&) = delete;
+    place& operator=(place const&) = delete;
+    unsigned& count_;
+};
+
+/// An answer that comes from another thread.
+struct pending {
+    explicit pending(executor where) : arrived{where} {}
+    net::event arrived;
+    std::optional<http_response> found;
+};
+
+base::result<std::vector<tcp::endpoint>> endpoints_of(executor where, net::http_settings const& settings) {
+    if (settings.address == "*") return std::vector{tcp::endpoint{tcp::v6(), settings.port}};
+    boost::system::error_code failed;
+    asio::ip::basic_resolver<tcp, executor> resolver{where};
+    auto const found = resolver.resolve(settings.address, std::to_string(settings.port), failed);
+    if (failed) return base::fail(base::errc::not_found, fmt::format("admin.http {}: {}", settings.address, failed.message()));
+    std::vector<tcp::endpoint> out;
+    for (auto const& entry : found) out.push_back(entry.endpoint());
+    return out;
+}
+
+} // namespace
+
+base::result<void> http_server::state::open() {
+    auto const endpoints = endpoints_of(context.get_executor(), settings);
+    if (!endpoints) return endpoints.error();
+    for (auto const& endpoint : *endpoints) {
+        auto made = std::make_shared<asio::basic_socket_acceptor<tcp, executor>>(context.get_executor());
+        boost::system::error_code failed;
+        made->open(endpoint.protocol(), failed);
+        if (!failed) made->set_option(tcp::acceptor::reuse_address(true), failed);
+        if (!failed && endpoint.protocol() == tcp::v6()) made->set_option(asio::ip::v6_only(settings.address != "*"), failed);
+        if (!failed) made->bind(endpoint, failed);
+        if (!failed) made->listen(128, failed);
+        if (!failed) made->non_blocking(true, failed);
+        if (failed) return base::fail(base::errc::system, fmt::format("admin.http: cannot listen on {} port {}: {}", settings.address, settings.port, failed.message()));
+        port = made->local_endpoint(failed).port();
+        acceptors.push_back(std::move(made));
+    }
+    for (auto const& made : acceptors) asio::co_spawn(context, accept_all(made), asio::detached);
+    return {};
+}
+
+awaitable<> http_server::state::accept_all(std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>> on) {
+    while (on->is_open()) {
+        int const accepted = ::accept4(on->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0 && connections >= most_connections) {
+            (void)::close(accepted);
+        } else if (accepted >= 0) {
+            asio::co_spawn(context, serve(net::stream{context, accepted}), asio::detached);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            co_await on->async_wait(tcp::acceptor::wait_read, use_tuple);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            net::timer pause{context.get_executor(), std::chrono::milliseconds{100}};
+            co_await pause.async_wait(use_tuple);
+        }
+    }
+}
+
+awaitable<> http_server::state::serve(net::stream client) {
+    place const here{connections};
+    time_limit limit{client, context.get_executor()};
+    limit.begin(request_limit);
+    if (tls) {
+        auto const shaken = co_await client.accept_tls(tls.get());
+        if (!shaken) co_return;
+    }
+    http_machine machine;
+    std::vector<char> buffer(read_bytes);
+    auto next = http_machine::step::read;
+    while (client.is_open()) {
+        if (next == http_machine::step::read) {
+            auto const read = client.read_some(buffer.data(), buffer.size());
+            if (read.status == net::io_status::done) {
+                if (machine.idle()) limit.begin(request_limit);
+                next = machine.on_bytes({buffer.data(), read.count});
+            } else if (read.status == net::io_status::want_read || read.status == net::io_status::want_write) {
+                co_await client.wait(read.status);
+            } else {
+                break;
+            }
+            continue;
+        }
+        std::string bytes;
+        if (next == http_machine::step::refuse) {
+            bytes = machine.answer(machine.refusal());
+        } else {
+            auto response = co_await ask(machine.request());
+            bytes = machine.answer(response);
+        }
+        limit.begin(write_limit);
+        bool const sent = co_await client.write_all(bytes);
+        if (!sent) break;
+        if (machine.closing()) {
+            client.shutdown_send();
+            break;
+        }
+        limit.begin(idle_limit);
+        next = machine.on_bytes({});
+    }
+    client.close();
+}
+
+awaitable<http_response> http_server::state::ask(http_request request) {
+    if (request.path == "/readyz" || request.path == "/metrics" || request.path == "/api/v1/health") co_await probe();
+    auto const waiting = std::make_shared<pending>(context.get_executor());
+    auto arrive = [waiting, where = context.get_executor()](http_response found) {
+        auto hand_over = [waiting, found = std::move(found)]() mutable {
+            waiting->found = std::move(found);
+            waiting->arrived.notify();
+        };
+        asio::post(where, std::move(hand_over));
+    };
+    routes.respond(request, std::move(arrive));
+    net::timer limit{context.get_executor(), answer_limit};
+    auto over = [waiting](boost::system::error_code cancelled) {
+        if (cancelled || waiting->found) return;
+        waiting->found = http_response{503, "text/plain; charset=utf-8", "pgmend is busy, or stopping\n", {}};
+        waiting->arrived.notify();
+    };
+    limit.async_wait(std::move(over));
+    while (!waiting->found) co_await waiting->arrived.wait();
+    co_return std::move(*waiting->found);
+}
+
+/// Whether the backend accepts connections: one try for all that ask, and not for each.
+awaitable<> http_server::state::probe() {
+    while (probing) co_await probed.wait();
+    if (probed_at != std::chrono::steady_clock::time_point{} && std::chrono::steady_clock::now() - probed_at < probe_age) co_return;
+    probing = true;
+    auto found = co_await try_backend();
+    backend_problem = std::move(found);
+    probed_at = std::chrono::steady_clock::now();
+    probing = false;
+    probed.notify();
+}
+
+awaitable<std::string> http_server::state::try_backend() {
+    using protocol = asio::generic::stream_protocol;
+    auto const live = from.services->settings.get();
+    std::vector<protocol::endpoint> endpoints;
+    std::string problem;
+    std::string names;
+    for (auto const& server : live->servers) {
+        auto const& backend = server->settings;
+        names += (names.empty() ? "" : ", ") + backend.name;
+        for (std::string_view rest = backend.host; !rest.empty();) { // several hosts, perhaps
+            std::string const host{rest.substr(0, rest.find(','))};
+            rest.remove_prefix(std::min(rest.size(), host.size() + 1));
+            if (host.starts_with('/')) {
+                endpoints.emplace_back(asio::local::stream_protocol::endpoint{fmt::format("{}/.s.PGSQL.{}", host, backend.port)});
+                continue;
+            }
+            asio::ip::basic_resolver<tcp, executor> resolver{context.get_executor()};
+            auto const [failed, found] = co_await resolver.async_resolve(host, std::to_string(backend.port), use_tuple);
+            if (failed) problem = failed.message();
+            for (auto const& entry : found) endpoints.emplace_back(entry.endpoint());
+        }
+    }
+    for (auto const& endpoint : endpoints) {
+        auto socket = std::make_shared<asio::basic_stream_socket<protocol, executor>>(context.get_executor());
+        net::timer limit{context.get_executor(), probe_limit};
+        auto over = [socket](boost::system::error_code cancelled) {
+            boost::system::error_code ignored;
+            if (!cancelled) socket->close(ignored);
+        };
+        limit.async_wait(std::move(over));
+        auto const [failed] = co_await socket->async_connect(endpoint, use_tuple);
+        if (!failed) co_return std::string{};
+        problem = failed == asio::error::operation_aborted ? "it does not answer" : failed.message();
+    }
+    co_return fmt::format("no backend can serve: {}: {}", names, problem);
+}
+
+http_server::http_server(console_sources const& from, net::http_settings settings) : state_{std::make_unique<state>(from, std::move(settings))} {}
+http_server::~http_server() { stop(); }
+
+base::result<void> http_server::start() {
+    auto& s = *state_;
+    if (!s.settings.cert.empty()) {
+        auto made = net::make_web_context(s.settings.cert, s.settings.key);
+        if (!made) return base::fail(made.error().code, "admin.http_cert: " + made.error().text);
+        s.tls = *made;
+    }
+    if (auto opened = s.open(); !opened) return opened.error();
+    auto run = [&s] {
+        pthread_setname_np(pthread_self(), "http");
+        for (;;) {
+            try {
+                s.context.run();
+                return;
+            } catch (std::exception const& failure) { // memory: the connection that met it ends
+                base::log(base::log_level::error, "http.failed", {{"reason", failure.what()}});
+            }
+        }
+    };
+    s.thread = std::thread{run};
+    return {};
+}
+
+void http_server::stop() {
+    if (!state_->thread.joinable()) return;
+    state_->context.stop();
+    state_->thread.join();
+}
+
+std::uint16_t http_server::port() const { return state_->port; }
+
+} // namespace pgmend::admin

@@ -1,0 +1,143 @@
+#include "changed_objects.hpp"
+
+#include "field_text.hpp"
+
+#include <algorithm>
+
+namespace pgmend::control {
+
+using catalog::oid;
+
+namespace {
+
+constexpr std::string_view mark = "pgmend:1 ";
+
+void append(std::vector<oid>& to, std::vector<oid> const& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+void tidy(std::vector<oid>& ids) {
+    std::ranges::sort(ids);
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
+bool has(std::vector<oid> const& ids, oid id) { return std::ranges::binary_search(ids, id); }
+
+template <class T, class F>
+void compare_kind(std::vector<std::shared_ptr<T const>> fresh, std::vector<oid> asked, F const& find, catalog::replacements::of<T>& out) {
+    std::vector<oid> there;
+    for (auto& o : fresh) {
+        there.push_back(o->id);
+        auto const* known = find(o->id);
+        if (!known || !(*known == *o)) out.changed.push_back(std::move(o));
+    }
+    tidy(there);
+    tidy(asked);
+    for (auto const id : asked) {
+        if (id >= catalog::first_user_oid && !has(there, id) && find(id)) out.gone.push_back(id);
+    }
+}
+
+} // namespace
+
+void changed_objects::add(changed_objects const& more) {
+    anything = anything || more.anything;
+    append(relations, more.relations);
+    append(constraints, more.constraints);
+    append(types, more.types);
+    append(functions, more.functions);
+}
+
+void changed_objects::add(char kind, oid id) {
+    switch (kind) {
+    case 'r': relations.push_back(id); break;
+    case 'c': constraints.push_back(id); break;
+    case 't': types.push_back(id); break;
+    case 'p': functions.push_back(id); break;
+    default: anything = true;
+    }
+}
+
+change_notice change_notice::read(std::string_view payload) {
+    change_notice n;
+    if (!payload.starts_with(mark)) {
+        n.what.anything = true;
+        n.who = payload;
+        return n;
+    }
+    payload.remove_prefix(mark.size());
+    auto const end = payload.find(' ');
+    auto objects = payload.substr(0, end);
+    if (end != std::string_view::npos) n.who = payload.substr(end + 1);
+    while (!objects.empty()) {
+        auto const one = objects.substr(0, objects.find(','));
+        objects.remove_prefix(std::min(objects.size(), one.size() + 1));
+        auto const id = one.empty() ? oid{0} : to_number<oid>(one.substr(1));
+        n.what.add(id == 0 ? '*' : one.front(), id);
+    }
+    return n;
+}
+
+changed_objects with_dependents(changed_objects what, catalog::snapshot const& known) {
+    auto indexes = what.relations;
+    tidy(indexes);
+    tidy(what.constraints);
+    bool const unknown = std::ranges::any_of(indexes, [&](oid id) { return known.find(id) == nullptr; });
+    if (unknown || !what.constraints.empty()) {
+        for (auto const& r : known.relations()) {
+            bool const mine = std::ranges::any_of(r->constraints, [&](auto const& c) { return has(what.constraints, c.id); }) ||
+                              std::ranges::any_of(r->unique_indexes, [&](auto const& i) { return has(indexes, i.id); });
+            if (mine) what.relations.push_back(r->id);
+        }
+    }
+    what.constraints.clear();
+    tidy(what.relations);
+    auto const row_types_of = what.relations;
+    for (auto const& t : known.types()) {
+        if (t->relation != 0 && has(row_types_of, t->relation)) what.types.push_back(t->id);
+    }
+    tidy(what.types);
+    for (std::size_t i = 0, n = what.types.size(); i < n; ++i) {
+        auto const* const type = known.find_type(what.types[i]);
+        if (type && type->array != 0) what.types.push_back(type->array);
+    }
+    tidy(what.types);
+    tidy(what.functions);
+    return what;
+}
+
+catalog::replacements compare(catalog::snapshot const& known, changed_objects const& asked, fresh_objects fresh) {
+    catalog::replacements out;
+    compare_kind<catalog::relation>(std::move(fresh.relations), asked.relations, [&](oid id) { return known.find(id); }, out.relations);
+    compare_kind<catalog::type_entry>(std::move(fresh.types), asked.types, [&](oid id) { return known.find_type(id); }, out.types);
+    compare_kind<catalog::function_entry>(std::move(fresh.functions), asked.functions, [&](oid id) { return known.find_function(id); }, out.functions);
+    return out;
+}
+
+bool reaches_expressions(catalog::snapshot const& known, catalog::replacements const& what) {
+    auto const renamed = [](auto const& changed, auto const& find) {
+        return std::ranges::any_of(changed, [&](auto const& o) {
+            auto const* old = find(o->id);
+            return old && full_name(*old) != full_name(*o);
+        });
+    };
+    if (!renamed(what.types.changed, [&](oid id) { return known.find_type(id); }) &&
+        !renamed(what.functions.changed, [&](oid id) { return known.find_function(id); }))
+        return false;
+    return std::ranges::any_of(known.relations(), [](auto const& r) {
+        return std::ranges::any_of(r->unique_indexes, [](auto const& i) { return !i.predicate.empty() || !i.expressions.empty(); });
+    });
+}
+
+object_counts object_counts::of(catalog::snapshot const& version) {
+    auto const users = [](auto const& all) {
+        auto const first = std::ranges::lower_bound(all, catalog::first_user_oid, {}, [](auto const& o) { return o->id; });
+        return static_cast<std::size_t>(all.end() - first);
+    };
+    object_counts n{users(version.relations()), 0, 0, users(version.types()), users(version.functions())};
+    for (auto const& r : version.relations()) {
+        n.constraints += r->constraints.size();
+        n.unique_indexes += r->unique_indexes.size();
+    }
+    return n;
+}
+
+} // namespace pgmend::control

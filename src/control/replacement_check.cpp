@@ -1,0 +1,76 @@
+#include "pgmend/control/replacement_check.hpp"
+
+#include "pgmend/control/login.hpp"
+#include "pgmend/pg/blocking_connection.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+
+namespace pgmend::control {
+namespace {
+
+constexpr std::chrono::seconds patience{5};
+
+std::string columns_of(pg::description const& of) {
+    if (of.columns.empty()) return "no rows";
+    std::string out;
+    for (auto const& it : of.columns) out += fmt::format("{}{} (type {})", out.empty() ? "" : ", ", it.label, it.type);
+    return out;
+}
+
+bool same_columns(pg::description const& a, pg::description const& b) {
+    return std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
+                      [](auto const& x, auto const& y) { return x.label == y.label && x.type == y.type; });
+}
+
+std::optional<std::string> problem_of(pg::blocking_connection& to, rules::statement_replaced const& says) {
+    auto const now = to.describe(says.now.text(), patience);
+    if (!now && now.error().sqlstate.empty()) return std::nullopt; // not said
+    if (!now) return fmt::format("PostgreSQL refuses what replace says: {} ({})", now.error().text, now.error().sqlstate);
+    auto const before = to.describe(says.statement.text(), patience);
+    if (before && !same_columns(*before, *now)) return fmt::format("replace answers with other columns: {}, not {}", columns_of(*now), columns_of(*before));
+    return std::nullopt;
+}
+
+} // namespace
+
+std::string check_replacements(watcher_settings const& settings, rules::rule_set const& rules, std::vector<std::string> const& databases,
+                               std::function<bool()> const& stop) {
+    std::map<std::string, std::unique_ptr<pg::blocking_connection>> connections;
+    auto const connection = [&](std::string const& database) -> pg::blocking_connection* {
+        auto& it = connections[database];
+        if (it) return it->is_open() ? it.get() : nullptr;
+        it = std::make_unique<pg::blocking_connection>();
+        auto wanted = login_parameters(settings, database);
+        if (!wanted || !it->open(std::move(*wanted), patience)) return nullptr;
+        return it.get();
+    };
+    std::string out;
+    for (auto const& rule : rules.rules()) {
+        if (stop()) break;
+        auto const* const says = std::get_if<rules::statement_replaced>(&rule.does);
+        if (says == nullptr || rule.mode == rules::rule_mode::off) continue;
+        // Good where it fits one of the databases that it may be for; else the first one is told about.
+        std::string first;
+        bool good = false;
+        for (auto const& database : databases) {
+            auto const& only = rule.when.databases;
+            if (!only.empty() && std::find(only.begin(), only.end(), database) == only.end()) continue;
+            auto* const to = connection(database);
+            if (to == nullptr || stop()) continue;
+            auto const what = problem_of(*to, *says);
+            good = !what;
+            if (good) break;
+            if (first.empty())
+                first = fmt::format("{}:{}:{}: warning: rule {}, in {}: {}\n", rule.where.file, rule.where.line, rule.where.column, rule.name, database, *what);
+        }
+        if (!good) out += first;
+    }
+    return out;
+}
+
+} // namespace pgmend::control

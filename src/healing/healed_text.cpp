@@ -1,0 +1,42 @@
+#include "pgmend/healing/healed_text.hpp"
+
+#include "pgmend/healing/planner.hpp"
+#include "pgmend/sql/facts.hpp"
+
+#include <algorithm>
+
+namespace pgmend::healing {
+namespace {
+
+std::vector<std::string> refused_originals(plan const& made, std::string_view original) {
+    using kind = sql::statement_kind;
+    if (made.evidence == evidence::rule) return {};
+    // Which index serves ON CONFLICT is looked for when the statement is planned, not before.
+    auto const asks_late = [](std::string const& pattern) { return pattern.starts_with("conflict target"); };
+    if (std::any_of(made.patterns.begin(), made.patterns.end(), asks_late)) return {};
+    auto const facts = sql::classify(original);
+    if (!facts.complete || facts.statements.size() != made.statements) return {};
+    std::vector<std::string> out;
+    for (auto const& healed : made.healed) {
+        if (healed.index >= facts.statements.size()) return {};
+        auto const& statement = facts.statements[healed.index];
+        if (!sql::is_of_rows(statement.kind) && statement.kind != kind::explain && statement.kind != kind::declare) continue;
+        out.emplace_back(original.substr(statement.text.begin, statement.text.end - statement.text.begin));
+    }
+    return out;
+}
+
+} // namespace
+
+healed_text make_healed_text(plan made, std::string_view original) {
+    healed_text out;
+    out.before = normalized(original);
+    out.after = normalized(made.sql);
+    out.fingerprint = fingerprint(original);
+    out.refused_originals = refused_originals(made, original);
+    out.plan = std::move(made);
+    out.original = original;
+    return out;
+}
+
+} // namespace pgmend::healing

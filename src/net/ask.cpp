@@ -1,0 +1,174 @@
+// Before a statement is sent: what names mean in this session, and whether PostgreSQL accepts the heal.
+#include "net/client_session.hpp"
+
+#include "net/statement_report.hpp"
+#include "pgmend/base/log.hpp"
+#include "pgmend/net/worker.hpp"
+#include "pgmend/session/inquiry_machine.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace pgmend::net {
+namespace {
+
+using base::log_level;
+
+/// A plan that becomes outdated while it is looked at is made again, so often.
+constexpr int most_inquiries = 4;
+
+} // namespace
+
+/// The client's direction stops here, with the text at the front of client_carry_. As soon as the server has answered what
+/// is on its way, the server's direction asks.
+void client_session::begin_asking() {
+    asking_ = true;
+    boost::asio::co_spawn(home_.get_executor(), wake_server(shared_from_this()), boost::asio::detached);
+}
+
+awaitable<> client_session::wake_server(std::shared_ptr<client_session> self) {
+    auto& s = *self;
+    if (s.relay_.open() && !s.relay_.quiet()) { // its answers wait for a Flush or a Sync
+        static constexpr char flush[] = {'H', 0, 0, 0, 4};
+        bool const sent = co_await s.server_.write_all({flush, sizeof flush});
+        if (!sent) co_return;
+    }
+    if (s.server_.is_open()) s.server_.wake();
+}
+
+awaitable<> client_session::ask_and_go_on(std::shared_ptr<client_session> self) {
+    auto& s = *self;
+    auto const began = std::chrono::steady_clock::now();
+    auto given = co_await s.ask();
+    s.asked_for_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+    if (!s.server_.is_open() || !s.client_.is_open()) {
+        co_await finish(self);
+        co_return;
+    }
+    if (s.check_->has_remarks()) s.log_remarks();
+    s.relay_.answer(std::move(given));
+    s.asking_ = false;
+    auto left = std::exchange(s.client_carry_, {});
+    auto go_on = relay_client_slowly(self, {}, std::move(left));
+    boost::asio::co_spawn(s.home_.get_executor(), std::move(go_on), boost::asio::detached);
+    relay_server(std::move(self));
+}
+
+awaitable<session::advice> client_session::ask() {
+    auto& check = *check_;
+    auto const& asked = relay_.asked();
+    check.set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
+    bool confirmed = false;
+    for (int tries = 0; tries < most_inquiries; ++tries) {
+        auto need = check.consider(asked.sql, asked.parameter_types, confirmed);
+        if (need.given) co_return std::move(*need.given);
+        bool const in_transaction = relay_.transaction_status() == 'T' || check.begun();
+        // A Sync would commit what the open request has done so far.
+        if (relay_.open() && relay_.has_effects() && !in_transaction) break;
+        healing::session_view known;
+        known.client_encoding = relay_.client_encoding();
+        known.standard_conforming_strings = relay_.standard_conforming_strings();
+        session::inquiry_machine inquiry{std::move(known), {need.probe, need.verify, need.confirm}, in_transaction, asked.parameter_types};
+        auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
+            return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
+        };
+        bool const answered = co_await exchange(inquiry.begin(), listen);
+        if (!answered) break;
+        if (!inquiry.still_refused()) { // a name has just been given to something else
+            home_.shared().schemas->hint_changed(identity_.database);
+            break;
+        }
+        if (need.confirm) {
+            check.confirmed(asked.sql, asked.parameter_types);
+            confirmed = true;
+        }
+        if (need.verify) check.verified(asked.sql, asked.parameter_types, inquiry.refused());
+        if (auto view = inquiry.view()) check.learn(std::move(*view));
+        else if (need.probe) break;
+    }
+    co_return check.pass(asked.sql);
+}
+
+/// What the relay has seen in the server's answers.
+void client_session::note_news() {
+    if (!check_) return;
+    check_->set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
+    if (relay_.take_schema_changed()) home_.shared().schemas->hint_changed(identity_.database);
+    for (auto const& note : relay_.take_answered()) log_healed(*note);
+    if (auto const trouble = relay_.take_trouble()) note_trouble(*trouble);
+    for (auto const& text : relay_.take_executed_again()) remember({.outcome = "healed", .tier = 1, .plan = &text->plan, .text = text.get()});
+}
+
+void client_session::log_healed(session::answer_note const& note) {
+    report(note.healed->plan, true);
+    auto const took = std::exchange(asked_for_, std::chrono::microseconds{0});
+    note_heal(*note.healed, true, {}, took, 1);
+    remember({.outcome = "healed", .tier = 1, .plan = &note.healed->plan, .text = note.healed.get(), .duration = took});
+    if (!base::log_enabled(log_level::info)) return;
+    auto const& text = *note.healed;
+    std::vector<base::log_field> fields{{"database", identity_.database},
+                                        {"user", identity_.user},
+                                        {"application_name", relay_.application_name()},
+                                        {"client", peer_},
+                                        {"fingerprint", text.fingerprint},
+                                        {"pattern", text.plan.pattern},
+                                        {"evidence", learning::name_of(text.plan.evidence)},
+                                        {"before", text.before},
+                                        {"after", text.after}};
+    auto const tags = tags_of(text.original);
+    add_tags(fields, tags);
+    fields.emplace_back("tier", 1);
+    fields.emplace_back("duration_us", took.count());
+    base::log(log_level::info, "statement.healed", fields);
+}
+
+void client_session::log_remarks() {
+    using kind = session::statement_check::remark::kind_type;
+    for (auto const& it : check_->take_remarks()) {
+        if (it.refusal) report(*it.refusal);
+        remember_remark(it);
+        auto const before = healing::normalized(it.sql);
+        auto const fingerprint = healing::fingerprint(it.sql);
+        std::vector<base::log_field> fields{{"database", identity_.database},
+                                            {"user", identity_.user},
+                                            {"application_name", relay_.application_name()},
+                                            {"client", peer_},
+                                            {"fingerprint", fingerprint}};
+        if (it.text) {
+            fields.emplace_back("pattern", it.text->plan.pattern);
+            fields.emplace_back("evidence", learning::name_of(it.text->plan.evidence));
+        } else if (it.drift) {
+            fields.emplace_back("pattern", it.drift->pattern);
+        } else if (it.refusal && !it.refusal->proposals.empty()) {
+            fields.emplace_back("pattern", it.refusal->proposals.front().what.pattern);
+        }
+        state::drift_row row;
+        row.fingerprint = fingerprint;
+        row.before = before;
+        if (it.text) {
+            row.pattern = it.text->plan.pattern;
+            row.evidence = learning::name_of(it.text->plan.evidence);
+            row.after = it.text->after;
+        } else if (it.drift) {
+            row.pattern = it.drift->pattern;
+        }
+        if (it.refusal) row.reason = it.refusal->reason;
+        // A refused one is sent as it is, and counted when its error comes.
+        if (it.kind != kind::refused)
+            note_drift(it.kind == kind::drifted ? state::drift_outcome::silent : state::drift_outcome::observed, std::move(row));
+        fields.emplace_back("before", before);
+        if (it.text) fields.emplace_back("after", it.text->after);
+        if (it.refusal) fields.emplace_back("reason", it.refusal->reason);
+        if (it.drift) fields.emplace_back("blocked", it.blocked);
+        auto const tags = tags_of(it.sql);
+        add_tags(fields, tags);
+        fields.emplace_back("tier", 1);
+        switch (it.kind) {
+        case kind::observed: base::log(log_level::info, "statement.observed", fields); break;
+        case kind::refused: base::log(log_level::info, "statement.refused", fields); break;
+        case kind::drifted: base::log(log_level::warning, "statement.drifted", fields); break;
+        }
+    }
+}
+
+} // namespace pgmend::net

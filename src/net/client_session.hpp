@@ -1,0 +1,264 @@
+// One client and its server connection, from the first byte to the last.
+#pragma once
+
+#include "pgmend/net/backend_link.hpp"
+#include "pgmend/net/event.hpp"
+#include "pgmend/net/services.hpp"
+#include "pgmend/net/session_figures.hpp"
+#include "pgmend/net/stream.hpp"
+#include "pgmend/session/fallback.hpp"
+#include "pgmend/session/heal_machine.hpp"
+#include "pgmend/session/login_machine.hpp"
+#include "pgmend/session/refusal_machine.hpp"
+#include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/split_machine.hpp"
+#include "pgmend/session/startup_machine.hpp"
+#include "pgmend/session/statement_check.hpp"
+#include "pgmend/wire/server_messages.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgmend::net {
+
+class worker;
+class login_report;
+
+/// Drives the machines: reads, writes, waits. A coroutine logs the client in; then two chains of handlers share the
+/// session, one for each direction, and keep it alive. A healthy exchange is a plain call for each direction, without a
+/// coroutine: read, decide, write, wait. What has to wait for something else takes the long way, in a coroutine.
+/// The session ends when the direction from the server has ended.
+///
+///   start_up ──> log_in ──> relay_server  (and relay_client beside it)
+///       └─ CancelRequest       └─ an error is held ──> heal, while relay_client waits at the gate
+///
+/// Born, used and destroyed on one worker's thread.
+class client_session : public std::enable_shared_from_this<client_session> {
+  public:
+    static void start(worker& home, stream connected);
+
+    client_session(worker& home, stream connected);
+    ~client_session();
+    client_session(client_session const&) = delete;
+    client_session& operator=(client_session const&) = delete;
+
+    void drain();     ///< ends after the transaction under way
+    /// Ends now, with 57P01 where that can be said.
+    void terminate(std::string_view hint = "pgmend is shutting down.");
+    [[nodiscard]] session_figures figures() const;
+    void breaker_opened(backend::shared_breaker const& which);
+    /// So much more time has passed; whether the server is silent.
+    bool wait_in_silence(std::chrono::milliseconds passed);
+    void follow_pause(); ///< what the worker says of this database
+    [[nodiscard]] bool is_paused() const { return paused_; }
+    [[nodiscard]] bool is_idle() const { return relay_.idle(); }
+    [[nodiscard]] std::string const& database() const { return identity_.database; }
+    [[nodiscard]] bool is_logged_in() const { return logged_in_; }
+    [[nodiscard]] bool has_server() const { return server_.is_open(); }
+    void look_again(); ///< whether a peer has closed right behind its last bytes
+
+  private:
+    enum class login_outcome : std::uint8_t { ready, failed, try_next, elsewhere };
+
+    /// What a client gets that no server serves.
+    struct unavailable {
+        std::string response; ///< an ErrorResponse
+        std::string reason;   ///< for the log
+    };
+    struct servers_to_try {
+        std::vector<std::shared_ptr<backend_server const>> servers;
+        unavailable why; ///< where there are none
+    };
+
+    /// One heal, from the held error to the answer of its retry.
+    struct healing_under_way {
+        healing_under_way(session::failed_request failed, healing::session_view view)
+            : request{std::move(failed)}, machine{request, std::move(view)} {}
+
+        session::failed_request request;
+        session::heal_machine machine;
+        healing::plan plan;
+        std::string reason;    ///< why not
+        bool counted{false}; ///< the refusal is, by its kind
+        bool recovered{false}; ///< the server is out of its error state
+        bool planned{false};
+        bool drifted{false};   ///< the schema has to do with it
+        bool is_drift{true};   ///< the error is of that kind; else a row's values may be to blame, and nobody hears of it where not
+        std::optional<session::batch> batch; ///< then: what may be split
+        std::string notice;    ///< a frame; empty: the usual one
+        std::string proposed;  ///< the pattern of `plan`, where that waits for approval
+        bool may_run_again{false}; ///< what ran before the failed statement
+        std::chrono::steady_clock::time_point began{std::chrono::steady_clock::now()};
+    };
+
+    static awaitable<> run(std::shared_ptr<client_session> self);
+
+    // client_session.cpp: from the first byte to the first ReadyForQuery
+    awaitable<std::optional<session::startup::proceed>> start_up();
+    awaitable<bool> log_in(session::startup::proceed wanted);
+    awaitable<login_outcome> log_in_at(session::startup::proceed const& wanted, std::string const& secret, bool another_server, login_report& report);
+    awaitable<login_outcome> converse(session::login_machine& login, bool another_way, bool another_server, login_report& report);
+    void begin_relay(session::login_machine const& login, boost::asio::generic::stream_protocol::endpoint const& endpoint);
+    awaitable<bool> read_more(stream& from, std::string& inbox);
+    awaitable<bool> read_client_frame(std::string& frame);
+    awaitable<> reject(std::string response, std::string_view reason);
+    awaitable<> linger();
+    void begin_time_limit(std::chrono::milliseconds limit);
+    void note_server_wait();
+    void log_connected() const;
+    void log_rejected(std::string_view reason) const;
+    void log_failed(std::string_view reason) const;
+    void log_lost() const;
+    void close();
+
+    // backend_login.cpp: which server
+    awaitable<servers_to_try> servers_for(session::startup::proceed wanted);
+    awaitable<bool> take_seat(session::startup::proceed const& wanted);
+    static unavailable breaker_refusal(backend_server const& server, wire::severity how = wire::severity::fatal);
+    static unavailable role_refusal(backend_server const& server);
+    [[nodiscard]] bool is_as_expected(session::login_machine const& login, backend_server const& server) const;
+    void note_trouble(session::server_trouble const& trouble);
+    void note_lost();
+    /// The server does not answer anybody, so nothing more is sent to it.
+    [[nodiscard]] bool refusing() const {
+        return refusal_ != nullptr || (place_->state->silent.load(std::memory_order_relaxed) && relay_.idle());
+    }
+    static awaitable<> refuse(std::shared_ptr<client_session> self, std::string bytes);
+
+    // fallback.cpp: answers from memory while the server is silent
+    struct recording {
+        std::string key;
+        session::answer_recorder recorder{kept_answers::most_bytes_of_one};
+    };
+    void begin_recording(base::byte_view request);
+    void record(base::byte_view to_client);
+    [[nodiscard]] std::optional<std::chrono::milliseconds> fallback_of(base::byte_view request, std::string* rule = nullptr);
+    [[nodiscard]] std::string answer_key(base::byte_view request) const;
+    [[nodiscard]] std::string answer_from_memory(base::byte_view request);
+
+    // console_session.cpp: instead of a backend
+    [[nodiscard]] bool wants_console(session::startup::proceed const& wanted) const;
+    awaitable<bool> admit_to_console(session::startup::proceed& wanted);
+    awaitable<session::console_answer> ask_console(session::console_command command);
+    awaitable<> serve_console();
+
+    // relay.cpp: the steady state
+    struct written {
+        base::byte_view rest;
+        bool ok{true};
+    };
+    static written write_now(stream& to, base::byte_view bytes);
+    void trust_edge();
+    static void await_client(std::shared_ptr<client_session> self);
+    static void relay_client(std::shared_ptr<client_session> self);
+    static awaitable<> relay_client_slowly(std::shared_ptr<client_session> self, std::string pending, std::string left);
+    static void await_server(std::shared_ptr<client_session> self);
+    static void relay_server(std::shared_ptr<client_session> self);
+    static awaitable<> relay_server_slowly(std::shared_ptr<client_session> self, std::string pending, std::string left);
+    static awaitable<> finish(std::shared_ptr<client_session> self);
+    awaitable<bool> deliver(std::string bytes);
+    awaitable<> say_goodbye();
+    [[nodiscard]] std::string_view fate() const;
+
+    // heal.cpp: between a held error and its retry
+    awaitable<bool> heal();
+    awaitable<bool> try_heal(healing_under_way& heal);
+    awaitable<bool> plan_and_verify(healing_under_way& heal);
+    awaitable<std::optional<std::string>> keep_losses(healing_under_way& heal);
+    awaitable<std::optional<std::string>> keep_durably(std::vector<state::change> changes);
+
+    // split.cpp: batches of which a rule keeps the good rows
+    [[nodiscard]] rules::rule const* batch_rule(session::batch const& of, std::string_view schema) const;
+    void look_for_batch(healing_under_way& heal) const;
+    awaitable<bool> split(healing_under_way& heal);
+    awaitable<bool> try_rows(session::split_machine& machine);
+    awaitable<bool> give_up(healing_under_way& heal);
+    [[nodiscard]] healing::knowledge knowledge_of(catalog::history const& schema) const;
+    /// Sends, and offers each frame that comes to `listener` until it has had enough (true). False: the server is lost.
+    using frame_listener = std::function<bool(base::byte_view frame, std::string& to_client)>;
+    awaitable<bool> exchange(std::string bytes, frame_listener listener);
+    awaitable<session::heal_machine::step> converse_with(session::heal_machine& machine, std::string bytes);
+    awaitable<catalog::schema_answer> refresh_schema();
+    void log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const;
+    void note_retry();
+    // statement_report.cpp: what is remembered of a drifted statement, for people
+    struct happening;
+    void count_refusal(std::optional<healing::refusal_kind> kind) const;
+    void remember(happening const& it) const;
+    void remember(std::string_view outcome, healing_under_way const& heal, std::string_view reason) const;
+    void report(healing::plan const& used, bool success) const;
+    void report(healing::refusal const& refused) const;
+    // records.cpp: what is remembered of it
+    void note_drift(state::drift_outcome outcome, state::drift_row row) const;
+    void note_heal(healing::healed_text const& text, bool success, std::string_view sqlstate, std::chrono::microseconds took, int tier) const;
+
+    // ask.cpp: what has to be found out before a statement is sent
+    void begin_asking();
+    [[nodiscard]] bool may_ask_now() const { return asking_ && relay_.quiet(); }
+    static awaitable<> wake_server(std::shared_ptr<client_session> self);
+    static awaitable<> ask_and_go_on(std::shared_ptr<client_session> self);
+    awaitable<session::advice> ask();
+    void note_news();
+    void log_remarks();
+    void log_healed(session::answer_note const& note);
+    void remember_remark(session::statement_check::remark const& it) const;
+
+    worker& home_;
+    std::shared_ptr<live_settings const> settings_;
+    stream client_;
+    stream server_;
+    std::string peer_;
+    std::shared_ptr<backend_server const> place_; ///< where server_ leads; null before the login
+    std::shared_ptr<connecting> connecting_;      ///< while that is under way
+    std::unique_ptr<waiting_room::seat> seat_;    ///< where there are limits
+    std::unique_ptr<timer> seat_wait_;            ///< until its turn comes
+    unsigned seats_asked_for_{0};
+    bool probing_{false};                         ///< for a breaker that is half open
+    bool keeps_answers_{false};            ///< rules with `fallback` exist, and the session is as it began
+    std::string startup_packet_;           ///< where it does
+    std::unique_ptr<recording> recording_; ///< of the request under way
+    std::unique_ptr<session::refusal_machine> refusal_; ///< while the server is silent, and until the request is over
+    std::chrono::milliseconds silence_{0}; ///< how long a request has waited at a silent server
+    bool heard_{false};                    ///< something from the server since that was last asked
+    bool given_up_{false};                 ///< on a silent server
+    unavailable unavailable_;                     ///< what the last server that was tried said, or pgmend of it
+    session::session_identity identity_;
+    session::relay_machine relay_;
+    telemetry::database_figures* traffic_{nullptr}; ///< null until the login
+    std::unique_ptr<session::statement_check> check_; ///< null: nothing is healed
+
+    std::string client_carry_; ///< received from the client and not passed on yet: less than a frame
+    std::string server_carry_; ///< the same from the server
+    event schema_arrived_;
+    std::optional<catalog::schema_answer> schema_answer_;
+    event kept_arrived_;
+    std::optional<base::result<void>> kept_; ///< the store's answer
+    std::optional<session::console_answer> console_answer_;
+    std::unique_ptr<healing_under_way> retried_; ///< sent again, outcome not known yet
+    std::unique_ptr<timer> time_limit_;
+    std::chrono::steady_clock::time_point began_{std::chrono::steady_clock::now()};
+    std::chrono::steady_clock::time_point login_began_;
+    std::chrono::microseconds asked_for_{0}; ///< what the next heal of tier 1 has cost so far
+    std::uint32_t cancel_process_{0};
+    std::string cancel_secret_;
+    bool healing_{false};         ///< the client's direction waits at the gate
+    bool asking_{false};          ///< the client's direction waits until a text may be sent
+    bool client_at_gate_{false};  ///< it has something to do, and does it when the heal is over
+    bool paused_{false};          ///< new transactions wait
+    bool client_writing_{false};  ///< bytes for the server are waiting to be written
+    bool logged_in_{false};
+    bool watching_{false};
+    bool at_console_{false};      ///< there is no server
+    bool console_busy_{false};    ///< a command runs, or its answer is being sent
+    bool unsure_{false};          ///< a wait began before the end of the input was seen
+    bool draining_{false};
+    bool client_ended_{false};    ///< the client has closed its side
+    bool said_goodbye_{false};
+    bool time_over_{false};
+};
+
+} // namespace pgmend::net

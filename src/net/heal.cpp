@@ -1,0 +1,342 @@
+// Between a held error and its retry: ask the catalog, ask the planner, ask PostgreSQL.
+#include "net/client_session.hpp"
+
+#include "net/statement_report.hpp"
+#include "pgmend/base/log.hpp"
+#include "pgmend/healing/planner.hpp"
+#include "pgmend/healing/undone.hpp"
+#include "pgmend/net/worker.hpp"
+#include "pgmend/wire/sqlstate.hpp"
+#include "pgmend/session/lost_values.hpp"
+#include "pgmend/wire/frame.hpp"
+#include "pgmend/wire/server_messages.hpp"
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+namespace pgmend::net {
+namespace {
+
+using base::log_level;
+using step = session::heal_machine::step;
+
+/// A RowDescription of 1600 columns has about 130 KiB; nothing longer belongs into this conversation.
+constexpr std::size_t most_answer_frame_bytes = 4 << 20;
+
+constexpr int most_plans = 4;
+
+} // namespace
+
+awaitable<catalog::schema_answer> client_session::refresh_schema() {
+    schema_answer_.reset();
+    // The answer comes on a thread of the source's own; the session may be gone by then.
+    auto answer = [weak = weak_from_this(), where = home_.get_executor()](catalog::schema_answer found) {
+        auto arrive = [weak, found = std::move(found)]() mutable {
+            auto const self = weak.lock();
+            if (!self) return;
+            self->schema_answer_ = std::move(found);
+            self->schema_arrived_.notify();
+        };
+        boost::asio::post(where, std::move(arrive));
+    };
+    home_.shared().schemas->refresh(identity_.database, std::move(answer));
+    while (!schema_answer_) {
+        co_await schema_arrived_.wait();
+        if (!server_.is_open()) co_return catalog::schema_answer{nullptr, "the session has ended"};
+    }
+    co_return std::move(*schema_answer_);
+}
+
+awaitable<bool> client_session::exchange(std::string bytes, frame_listener listener) {
+    if (!co_await server_.write_all(bytes)) co_return false;
+    std::string inbox = std::exchange(server_carry_, {});
+    std::string to_client;
+    for (;;) {
+        std::size_t at = 0;
+        bool enough = false;
+        while (!enough && inbox.size() - at >= wire::header_bytes) {
+            auto const rest = base::byte_view{inbox}.substr(at);
+            auto const header = wire::read_header(rest);
+            if (!header.length_is_valid() || header.total_bytes() > most_answer_frame_bytes) {
+                server_.close();
+                co_return false;
+            }
+            if (rest.size() < header.total_bytes()) break;
+            enough = listener(rest.substr(0, header.total_bytes()), to_client);
+            at += header.total_bytes();
+        }
+        inbox.erase(0, at);
+        if (!to_client.empty() && !co_await client_.write_all(std::exchange(to_client, {}))) server_.close();
+        if (enough) {
+            server_carry_ = std::move(inbox);
+            co_return true;
+        }
+        if (!server_.is_open() || !co_await read_more(server_, inbox)) {
+            server_.close();
+            co_return false;
+        }
+    }
+}
+
+awaitable<step> client_session::converse_with(session::heal_machine& machine, std::string bytes) {
+    auto reached = step::need_more;
+    auto listen = [&machine, &reached](base::byte_view frame, std::string& to_client) {
+        reached = machine.on_server(frame, to_client);
+        return reached != step::need_more;
+    };
+    bool const answered = co_await exchange(std::move(bytes), listen);
+    co_return answered ? reached : step::refused;
+}
+
+/// What the planner may use, as it is now.
+healing::knowledge client_session::knowledge_of(catalog::history const& schema) const {
+    auto const& judge = check_->judge();
+    return {.schema = &schema, .rules = &judge.rules(), .book = &judge.book(), .policy = judge.settings().policy};
+}
+
+/// True: there is a plan, verified, and it may be used. False: heal.reason says why not; empty: mode observe.
+awaitable<bool> client_session::try_heal(healing_under_way& heal) {
+    auto& machine = heal.machine;
+    heal.is_drift = session::is_drift(machine.error());
+    if (session::is_of_the_data(machine.sqlstate())) look_for_batch(heal);
+    if (!heal.is_drift && !heal.batch) co_return false;
+    if (client_writing_) {
+        heal.reason = "the client was sending more";
+        co_return false;
+    }
+    if (!machine.possible()) {
+        heal.reason = machine.reason();
+        co_return false;
+    }
+    auto const probed = co_await converse_with(machine, machine.begin());
+    heal.recovered = true;
+    if (probed != step::probed) {
+        heal.reason = machine.reason();
+        co_return false;
+    }
+    if (!heal.is_drift) {
+        bool const split_up = co_await split(heal);
+        co_return split_up;
+    }
+    // A migration that goes on meanwhile makes a plan outdated; then the next one is made from what is there now.
+    for (int tries = 0; tries < most_plans; ++tries) {
+        if (!co_await plan_and_verify(heal)) {
+            if (machine.outdated()) continue;
+            if (!heal.batch || heal.planned) co_return false;
+            bool const split_up = co_await split(heal);
+            co_return split_up;
+        }
+        co_return home_.settings()->healing.healing_mode == healing::mode::heal;
+    }
+    co_return false;
+}
+
+awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
+    auto& machine = heal.machine;
+    auto const schema = co_await refresh_schema();
+    if (!schema.schema) {
+        heal.reason = "the catalog could not be read: " + schema.problem;
+        co_return false;
+    }
+    for (auto const text : machine.repeated()) {
+        if (healing::undone_by_rollback(text, schema.schema->current())) continue;
+        heal.reason = "a statement that ran before it in the same request may have done what a rollback does not undo";
+        co_return false;
+    }
+    heal.may_run_again = true;
+    auto question = machine.question();
+    question.who = check_->circumstances();
+    auto verdict = healing::judge(question, knowledge_of(*schema.schema));
+    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
+        heal.reason = refused->reason;
+        heal.drifted = refused->kind != healing::refusal_kind::not_drift;
+        if (!refused->proposals.empty()) {
+            heal.plan = refused->proposals.front().what;
+            heal.proposed = heal.plan.pattern;
+        }
+        heal.counted = true;
+        count_refusal(refused->kind);
+        report(*refused);
+        co_return false;
+    }
+    if (std::holds_alternative<healing::fits>(verdict)) {
+        heal.reason = "the statement fits the schema as pgmend knows it; this is not drift";
+        co_return false;
+    }
+    heal.drifted = true;
+    heal.plan = std::move(std::get<healing::plan>(verdict));
+    heal.planned = true;
+    auto const verified = co_await converse_with(machine, machine.verify(heal.plan));
+    if (verified != step::verified) {
+        heal.reason = machine.reason();
+        co_return false;
+    }
+    heal.reason.clear();
+    if (heal.plan.losses.empty() || home_.settings()->healing.healing_mode != healing::mode::heal) co_return true;
+    auto problem = co_await keep_losses(heal);
+    if (!problem) co_return true;
+    heal.reason = std::move(*problem);
+    co_return false;
+}
+
+/// What the plan leaves out is kept, durably, before it runs; otherwise it does not run. Nothing: it is kept.
+awaitable<std::optional<std::string>> client_session::keep_losses(healing_under_way& heal) {
+    auto* const store = home_.shared().state;
+    if (store == nullptr) co_return "what the write would lose has to be kept in an audit record, and pgmend has no state to keep it in";
+    auto record = session::lost_values(heal.request, heal.machine.text_message(), heal.machine.sql(), heal.plan);
+    if (!record) co_return record.error().text;
+    record->at = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    record->database = identity_.database;
+    record->user = identity_.user;
+    record->application_name = relay_.application_name();
+    record->client = peer_;
+    std::vector<state::change> changes;
+    changes.emplace_back(std::move(*record));
+    auto problem = co_await keep_durably(std::move(changes));
+    if (problem) *problem = "what the write would lose could not be kept in an audit record: " + *problem;
+    co_return problem;
+}
+
+/// Nothing: it is on the disk. Or why not.
+awaitable<std::optional<std::string>> client_session::keep_durably(std::vector<state::change> changes) {
+    kept_.reset();
+    auto answer = [weak = weak_from_this(), where = home_.get_executor()](base::result<void> done) {
+        auto arrive = [weak, done = std::move(done)]() mutable {
+            auto const self = weak.lock();
+            if (!self) return;
+            self->kept_ = std::move(done);
+            self->kept_arrived_.notify();
+        };
+        boost::asio::post(where, std::move(arrive));
+    };
+    home_.shared().state->keep(std::move(changes), std::move(answer));
+    while (!kept_) {
+        co_await kept_arrived_.wait();
+        if (!server_.is_open()) co_return "the session has ended";
+    }
+    if (!*kept_) co_return kept_->error().text;
+    co_return std::nullopt;
+}
+
+/// Answers the held error: by a retry that is on its way, or with the error itself. False: the session is over.
+awaitable<bool> client_session::heal() {
+    healing::session_view view;
+    view.client_encoding = relay_.client_encoding();
+    view.standard_conforming_strings = relay_.standard_conforming_strings();
+    auto heal = std::make_unique<healing_under_way>(relay_.held(), std::move(view));
+    healing_ = true; // the client's direction waits until whatever goes to the server has gone
+    bool const again = co_await try_heal(*heal);
+    bool alive = client_.is_open();
+    if (alive && again) {
+        auto const retry = heal->machine.retry();
+        auto notice = !heal->notice.empty() ? heal->notice
+            : home_.settings()->healing.notice
+            ? wire::notice_response(fmt::format("pgmend healed this statement: {}", heal->plan.pattern))
+            : std::string{};
+        std::string const at_once{relay_.begin_retry(retry, std::move(notice))};
+        retried_ = std::move(heal);
+        alive = co_await client_.write_all(at_once);
+        alive = alive && co_await server_.write_all(retry.bytes);
+    } else if (alive && !heal->is_drift && !heal->batch) { // an error like any other
+        alive = co_await give_up(*heal);
+    } else if (alive) {
+        if (!heal->reason.empty() && !heal->counted) count_refusal(std::nullopt);
+        log_heal(heal->reason.empty() ? "statement.observed" : "statement.refused", *heal, heal->reason);
+        state::drift_row row;
+        row.fingerprint = healing::fingerprint(heal->machine.sql());
+        row.before = healing::normalized(heal->machine.sql());
+        row.reason = heal->reason;
+        if (heal->planned || !heal->proposed.empty()) {
+            row.pattern = heal->planned ? heal->plan.pattern : heal->proposed;
+            row.evidence = learning::name_of(heal->plan.evidence);
+            row.after = healing::normalized(heal->plan.sql);
+        }
+        // An error that is no drift is the application's own affair.
+        if (heal->drifted) note_drift(heal->reason.empty() ? state::drift_outcome::observed : state::drift_outcome::refused, std::move(row));
+        if (heal->drifted) remember(heal->reason.empty() ? "observed" : "refused", *heal, heal->reason);
+        alive = co_await give_up(*heal);
+    }
+    healing_ = false;
+    if (std::exchange(client_at_gate_, false)) {
+        auto go_on = [self = shared_from_this()]() mutable { relay_client(std::move(self)); };
+        boost::asio::post(home_.get_executor(), std::move(go_on));
+    }
+    co_return alive && server_.is_open();
+}
+
+/// The client gets the error that it would have got without pgmend, in the state in which it would be.
+awaitable<bool> client_session::give_up(healing_under_way& heal) {
+    auto& machine = heal.machine;
+    if (machine.must_abort_again()) {
+        auto const aborted = co_await converse_with(machine, machine.abort_again());
+        if (aborted != step::aborted) co_return false;
+    } else if (machine.edited() && heal.recovered && (machine.repeated().empty() || heal.may_run_again)) {
+        auto const retry = machine.as_it_was();
+        std::string const at_once{relay_.begin_retry(retry, {})};
+        bool const told = co_await client_.write_all(at_once);
+        bool const sent = told && co_await server_.write_all(retry.bytes);
+        co_return sent;
+    }
+    std::string const error{relay_.release_error(heal.recovered && heal.request.open)};
+    bool const told = co_await client_.write_all(error);
+    co_return told;
+}
+
+/// After each look at the server's bytes while a retry is under way: is its outcome known?
+void client_session::note_retry() {
+    bool const healed = relay_.take_healed();
+    if (!healed && !relay_.take_retry_failed()) return;
+    log_heal(healed ? "statement.healed" : "statement.refused", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
+    report(retried_->plan, healed);
+    remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
+    auto& machine = retried_->machine;
+    auto text = std::make_shared<healing::healed_text const>(healing::make_healed_text(retried_->plan, machine.sql()));
+    auto const took = std::chrono::steady_clock::now() - retried_->began;
+    if (!text->plan.once) note_heal(*text, healed, machine.sqlstate(), std::chrono::duration_cast<std::chrono::microseconds>(took), 2);
+    // One that PostgreSQL had accepted, in another shape (0A000), goes on as it is in other sessions.
+    if (healed && !text->plan.for_once() && machine.sqlstate() != wire::sqlstate::feature_not_supported)
+        check_->judge().learn(machine.sql(), machine.view(), check_->circumstances(), machine.parameter_types(), std::move(text), std::chrono::steady_clock::now());
+    retried_.reset();
+}
+
+/// Each pattern of a plan counts on its own.
+void client_session::report(healing::plan const& used, bool success) const {
+    auto* const observer = home_.shared().observer;
+    if (observer == nullptr) return;
+    for (auto const& pattern : used.patterns) observer->used(identity_.database, pattern, used.evidence, success);
+}
+
+void client_session::report(healing::refusal const& refused) const {
+    auto* const observer = home_.shared().observer;
+    if (observer == nullptr) return;
+    for (auto const& it : refused.proposals) {
+        for (auto const& pattern : it.patterns) observer->proposed(identity_.database, pattern, it.what.evidence, it.note);
+    }
+}
+
+void client_session::log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const {
+    if (!base::log_enabled(log_level::info)) return;
+    auto const took = std::chrono::steady_clock::now() - heal.began;
+    auto const before = healing::normalized(heal.machine.sql());
+    auto const after = heal.planned ? healing::normalized(heal.plan.sql) : std::string{};
+    auto const fingerprint = healing::fingerprint(heal.machine.sql());
+    std::vector<base::log_field> fields{{"database", identity_.database},
+                                        {"user", identity_.user},
+                                        {"application_name", relay_.application_name()},
+                                        {"client", peer_},
+                                        {"fingerprint", fingerprint},
+                                        {"sqlstate", heal.machine.sqlstate()}};
+    if (heal.planned) {
+        fields.emplace_back("pattern", heal.plan.pattern);
+        fields.emplace_back("evidence", learning::name_of(heal.plan.evidence));
+    }
+    fields.emplace_back("before", before);
+    if (heal.planned) fields.emplace_back("after", after);
+    if (!reason.empty()) fields.emplace_back("reason", reason);
+    auto const tags = tags_of(heal.machine.sql());
+    add_tags(fields, tags);
+    fields.emplace_back("duration_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+    base::log(log_level::info, event, fields);
+}
+
+} // namespace pgmend::net

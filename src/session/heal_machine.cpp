@@ -1,0 +1,363 @@
+#include "pgmend/session/heal_machine.hpp"
+
+#include "pgmend/wire/client_messages.hpp"
+#include "pgmend/wire/cursor.hpp"
+#include "pgmend/wire/frame.hpp"
+#include "pgmend/wire/server_messages.hpp"
+#include "pgmend/wire/sqlstate.hpp"
+#include "session/own_messages.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace pgmend::session {
+namespace {
+
+std::optional<std::uint32_t> number(base::byte_view text) {
+    std::uint32_t value{};
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+request_kind kind_of(char type) {
+    switch (type) {
+    case 'Q': return request_kind::query;
+    case 'F': return request_kind::function_call;
+    case 'P': return request_kind::parse;
+    case 'B': return request_kind::bind;
+    case 'D': return request_kind::describe;
+    case 'E': return request_kind::execute;
+    case 'C': return request_kind::close;
+    default: return request_kind::sync;
+    }
+}
+
+base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
+
+} // namespace
+
+heal_machine::heal_machine(failed_request const& request, healing::session_view view)
+    : request_{request}, probe_{std::move(view)}, ready_pending_{request.open ? 2u : 1u} {
+    if (auto const fields = wire::read_error(body_of(request.error))) error_ = *fields;
+    read_request();
+    possible_ = !refused_;
+}
+
+void heal_machine::refuse(std::string reason) {
+    if (!refused_) reason_ = std::move(reason);
+    refused_ = true;
+}
+
+// ------------------------------------------------------------------------------------ which text is it?
+
+void heal_machine::read_parse(std::uint32_t index) {
+    auto const view = wire::read_parse(body_of(message_at(request_.request, index)));
+    if (!view) return refuse("the Parse message is not well-formed");
+    parse_ = index;
+    statement_name_ = view->statement;
+    sql_ = view->sql;
+    parameter_types_ = view->parameter_types;
+}
+
+/// The newest Parse of that name ahead of the failed message, or else an earlier request.
+void heal_machine::find_statement(base::byte_view name) {
+    for (auto i = request_.failed; i-- > 0;) {
+        auto const frame = message_at(request_.request, i);
+        if (frame.empty() || frame[0] != 'P') continue;
+        wire::cursor in{body_of(frame)};
+        if (in.text() == name) return read_parse(i);
+    }
+    statement_name_ = name;
+    if (name.empty()) refuse("the unnamed statement was prepared by an earlier request");
+}
+
+void heal_machine::find_portal(base::byte_view name) {
+    for (auto i = request_.failed; i-- > 0;) {
+        auto const frame = message_at(request_.request, i);
+        if (frame.empty() || frame[0] != 'B') continue;
+        wire::cursor in{body_of(frame)};
+        if (in.text() == name) return find_statement(in.text());
+    }
+    refuse("a portal of an earlier request");
+}
+
+void heal_machine::read_request() {
+    auto const frame = message_at(request_.request, request_.failed);
+    if (frame.empty()) return refuse("the request is not whole");
+    wire::cursor in{body_of(frame)};
+    switch (frame[0]) {
+    case 'Q':
+        parse_ = request_.failed;
+        sql_ = in.text();
+        break;
+    case 'P': read_parse(request_.failed); break;
+    case 'B': {
+        (void)in.text();
+        auto const name = in.text();
+        if (in.ok()) find_statement(name);
+        break;
+    }
+    case 'D': {
+        bool const statement = in.byte() == 'S';
+        auto const name = in.text();
+        if (in.ok()) statement ? find_statement(name) : find_portal(name);
+        break;
+    }
+    case 'E': {
+        auto const name = in.text();
+        if (in.ok()) find_portal(name);
+        break;
+    }
+    default: return refuse("the error did not come from Query, Parse, Bind, Describe or Execute");
+    }
+    if (!in.ok()) return refuse("the request is not well-formed");
+    find_repeated();
+}
+
+bool heal_machine::edited() const {
+    return std::any_of(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == parse_; });
+}
+
+void heal_machine::find_repeated() {
+    if (request_.text_begun) repeated_.push_back(sql_);
+    for (auto i = request_.first; i < request_.failed; ++i) {
+        auto const frame = message_at(request_.request, i);
+        if (frame.empty() || (frame[0] != 'E' && frame[0] != 'B')) continue;
+        if (frame[0] == 'E') continue; // of a portal that was bound in this request, or of one that the rollback has closed
+        wire::cursor in{body_of(frame)};
+        (void)in.text();
+        auto const name = in.text();
+        bool found = false;
+        for (auto j = i; j-- > 0 && !found;) {
+            auto const parse = message_at(request_.request, j);
+            if (parse.empty() || parse[0] != 'P') continue;
+            wire::cursor text{body_of(parse)};
+            if (text.text() != name) continue;
+            repeated_.push_back(text.text());
+            found = true;
+        }
+        if (!found) return refuse("a statement of an earlier request would have to run again");
+    }
+}
+
+// ------------------------------------------------------------------------------------ the conversation
+
+/// Out of the aborted state: what the request did is undone, what the transaction did before it stays.
+void heal_machine::begin_transaction_again(std::string& out, std::vector<expected_answer>& answers) {
+    if (!request_.guarded || !aborted_) return;
+    (void)append_statement(out, roll_back_to_savepoint);
+    for (auto const kind : {request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close})
+        answers.push_back({kind, true, {}});
+    aborted_ = false;
+}
+
+std::string heal_machine::begin() {
+    std::string out;
+    std::vector<expected_answer> answers;
+    if (request_.open) wire::append_sync(out); // ends the server's error state
+    aborted_ = request_.guarded;
+    begin_transaction_again(out, answers);
+    session_probe::append(out, parse_ == earlier ? base::byte_view{statement_name_} : base::byte_view{});
+    wire::append_sync(out);
+    begun_ = true;
+    return out;
+}
+
+heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& to_client) {
+    auto const header = wire::read_header(frame);
+    auto const body = wire::body_of(frame, header);
+    switch (header.type) {
+    case 'A':
+    case 'S': to_client.append(frame); break;
+    case 'E': {
+        if (phase_ == phase::aborting) break;
+        auto const fields = wire::read_error(body);
+        outdated_ = phase_ == phase::verifying && fields &&
+                    (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table);
+        refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
+                           phase_ == phase::probing ? "look at the session" : "edited statement",
+                           fields ? fields->code : base::byte_view{"?"}));
+        aborted_ = true;
+        break;
+    }
+    case 'D':
+        if (phase_ != phase::probing) break;
+        if (auto problem = probe_.on_row(body)) refuse(std::move(*problem));
+        break;
+    case 'T':
+    case 'n':
+        if (phase_ != phase::verifying) break;
+        if (auto problem = verification_->on_description(header.type, body)) refuse(std::move(*problem));
+        break;
+    case 'Z':
+        if (--ready_pending_ == 0) return end_of_phase();
+        break;
+    default: break;
+    }
+    return step::need_more;
+}
+
+heal_machine::step heal_machine::end_of_phase() {
+    switch (phase_) {
+    case phase::aborting: return step::aborted;
+    case phase::probing:
+        if (refused_) return step::refused;
+        probe_.finish();
+        if (parse_ != earlier) return step::probed;
+        if (!probe_.prepared()) {
+            refuse("the server does not know the prepared statement's text");
+            return step::refused;
+        }
+        sql_ = probe_.prepared()->sql;
+        parameter_types_ = probe_.prepared()->parameter_types;
+        return step::probed;
+    case phase::verifying: break;
+    }
+    if (!refused_ && !verification_->complete()) refuse("the edited statement was not described");
+    return refused_ ? step::refused : step::verified;
+}
+
+healing::question heal_machine::question() const {
+    healing::question question{sql_, probe_.view(), parameter_types_, {}, {}, {}, {}, {}};
+    question.prepared = parse_ == earlier;
+    auto& error = question.error.emplace();
+    error.sqlstate = error_.code;
+    error.routine = error_.routine;
+    error.position = number(error_.position);
+    error.column = error_.column;
+    error.table = error_.table;
+    error.schema = error_.schema;
+    error.hint = error_.hint;
+    question.shape_only = error_.code == wire::sqlstate::feature_not_supported;
+    return question;
+}
+
+std::string heal_machine::verify(healing::plan plan) {
+    plan_ = std::move(plan);
+    verification_.emplace(*plan_, parameter_types_);
+    phase_ = phase::verifying;
+    refused_ = outdated_ = false;
+    ready_pending_ = 1;
+    std::string out;
+    std::vector<expected_answer> answers;
+    begin_transaction_again(out, answers);
+    verification_->append(out);
+    wire::append_sync(out);
+    return out;
+}
+
+std::string heal_machine::abort_again() {
+    phase_ = phase::aborting;
+    ready_pending_ = 1;
+    aborted_ = true;
+    std::string out;
+    wire::append_parse(out, own_name, "?", {}); // no grammar takes it
+    wire::append_sync(out);
+    return out;
+}
+
+// ------------------------------------------------------------------------------------ the request again
+
+retry_request heal_machine::retry() {
+    auto const& types = plan_->parameter_types ? *plan_->parameter_types : parameter_types_;
+    auto again = build(plan_->sql, types, true);
+    again.text = std::make_shared<healed_text const>(healing::make_healed_text(*plan_, sql_));
+    again.decisive = request_.failed;
+    again.whole_text = plan_->statements > 1;
+    return again;
+}
+
+retry_request heal_machine::as_it_was() {
+    auto again = build(sql_, parameter_types_, edited() && parse_ != earlier);
+    again.as_it_was = true;
+    return again;
+}
+
+/// The Parse of the unnamed statement that a Bind among the messages to repeat may refer to: a later one has replaced it.
+std::optional<std::uint32_t> heal_machine::unnamed_ahead() const {
+    if (request_.first == request_.failed) return std::nullopt;
+    for (auto i = request_.first; i-- > 0;) {
+        auto const frame = message_at(request_.request, i);
+        if (!frame.empty() && frame[0] == 'P' && frame[wire::header_bytes] == '\0') return i;
+    }
+    return std::nullopt;
+}
+
+/// The failed text as it shall be now, others as they were sent.
+void heal_machine::append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const {
+    auto const frame = message_at(request_.request, index);
+    auto const edited = std::find_if(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == index; });
+    if (index == parse_) {
+        if (frame[0] == 'Q') wire::append_query(out, sql);
+        else wire::append_parse(out, statement_name_, sql, types);
+    } else if (edited != request_.edits.end() && frame[0] == 'P') {
+        auto const view = wire::read_parse(body_of(frame)); // was read once before
+        auto const& plan = edited->text->plan;
+        wire::append_parse(out, view->statement, plan.sql, plan.parameter_types ? *plan.parameter_types : view->parameter_types);
+    } else if (frame[0] == 'B' && plan_ && !plan_->nulled.empty()) {
+        auto const body = wire::bind_with_nulls(body_of(frame), plan_->nulled);
+        if (!body) return out.append(frame), void();
+        out.push_back('B');
+        base::append_u32(out, static_cast<std::uint32_t>(body->size() + 4));
+        out += *body;
+    } else {
+        out.append(frame);
+    }
+}
+
+/// Everything from the first message on that a rollback has undone. `prepare_again`: the failed text was prepared ahead of
+/// those, and has to be prepared anew under its name.
+retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again) {
+    retry_request again;
+    again.first = request_.first;
+    auto const expect_own = [&](request_kind kind) { again.answers.push_back({kind, true, {}}); };
+    auto const close = [&](base::byte_view name) {
+        wire::append_close_statement(again.bytes, name);
+        expect_own(request_kind::close);
+    };
+    begin_transaction_again(again.bytes, again.answers);
+    bool const prepared_ahead = parse_ == earlier || parse_ < request_.first;
+    if (prepare_again && prepared_ahead) { // a failed Parse may have taken the unnamed one away
+        close(statement_name_);
+        wire::append_parse(again.bytes, statement_name_, sql, types);
+        expect_own(request_kind::parse);
+    }
+    if (auto const ahead = unnamed_ahead(); ahead && !(prepare_again && prepared_ahead && statement_name_.empty())) {
+        append_message(again.bytes, *ahead, sql, types);
+        expect_own(request_kind::parse);
+    }
+    bool const query = request_.request[0] == 'Q';
+    if (query && !again.answers.empty()) { // a Query is no part of a request of extended messages
+        wire::append_sync(again.bytes);
+        expect_own(request_kind::sync);
+    }
+    std::uint32_t index = 0;
+    base::byte_view rest = request_.request;
+    while (rest.size() >= wire::header_bytes) {
+        auto const header = wire::read_header(rest);
+        auto const frame = rest.substr(0, header.total_bytes());
+        rest.remove_prefix(std::min(header.total_bytes(), rest.size()));
+        if (header.type == 'H') {
+            if (index >= request_.first) again.bytes.append(frame);
+            continue;
+        }
+        auto const at = index++;
+        if (at < request_.first) continue;
+        if (header.type == 'P' && at < request_.failed) { // it was answered: the name is taken
+            wire::cursor in{body_of(frame)};
+            if (auto const name = in.text(); !name.empty()) close(name);
+        }
+        // What was edited for this execution must not be bound again by a later request.
+        bool const ends = prepare_again && plan_ && plan_->for_once() && !query && header.type == 'S';
+        if (ends) close(statement_name_);
+        append_message(again.bytes, at, sql, types);
+        again.answers.push_back({kind_of(header.type), false, {}});
+    }
+    return again;
+}
+
+} // namespace pgmend::session

@@ -1,0 +1,26 @@
+// Messages of pgmend's own on a client's server connection.
+#pragma once
+
+#include "pgmend/base/bytes.hpp"
+#include "pgmend/session/answer_queue.hpp"
+
+#include <string>
+
+namespace pgmend::session {
+
+// No client uses these names. If one did, Parse would fail (42P05) and the heal would be refused.
+inline constexpr base::byte_view own_name = "_pgmend_probe_2f6b9c";
+inline constexpr base::byte_view own_savepoint = "_pgmend_savepoint_2f6b9c";
+
+inline constexpr base::byte_view set_savepoint = "SAVEPOINT _pgmend_savepoint_2f6b9c";
+inline constexpr base::byte_view release_savepoint = "RELEASE SAVEPOINT _pgmend_savepoint_2f6b9c";
+inline constexpr base::byte_view roll_back_to_savepoint = "ROLLBACK TO SAVEPOINT _pgmend_savepoint_2f6b9c";
+
+/// Parse, Bind, Execute and Close of a statement without parameters: extended messages, because a Query would destroy the
+/// client's unnamed statement. Returns how many messages with an answer that are.
+std::size_t append_statement(std::string& out, base::byte_view sql);
+
+/// Their entries in the queue.
+void expect_statement(answer_queue& queue);
+
+} // namespace pgmend::session

@@ -1,0 +1,257 @@
+// From the client: what is sent on, edited, kept to be sent again, or asked about first.
+#include "pgmend/session/relay_machine.hpp"
+
+#include "pgmend/wire/client_messages.hpp"
+#include "pgmend/wire/cursor.hpp"
+#include "session/own_messages.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pgmend::session {
+namespace {
+
+/// A text that PostgreSQL's grammar refuses, in the place of one that shall not run: nothing is looked up or locked, and a
+/// transaction block is aborted as by any error.
+constexpr base::byte_view impossible_text = "?";
+
+bool begins_request(char type) { return type != 'd' && type != 'c' && type != 'f' && type != 'X'; }
+
+} // namespace
+
+bool relay_machine::idle() const {
+    return mode_ == mode::relaying && queue_.empty() && !open_ && status_ == 'I' && client_remaining_ == 0 &&
+           server_remaining_ == 0 && !skip_to_sync_ && !asking_;
+}
+
+void relay_machine::set_parameter(base::byte_view name, base::byte_view value) {
+    news_ = true;
+    if (name == "client_encoding") client_encoding_ = value;
+    else if (name == "application_name") application_name_ = value;
+    else if (name == "standard_conforming_strings") standard_conforming_strings_ = value == "on";
+}
+
+void relay_machine::begin_request() {
+    request_.clear();
+    request_kept_ = true;
+    request_messages_ = holds_ = 0;
+    request_edits_.clear();
+    request_guarded_ = never_hold_ = false;
+    token_ = 0;
+    if (transaction_began_us_ == 0) transaction_began_us_ = meter_.now_us;
+}
+
+void relay_machine::begin_client_frame(wire::frame_header const& header, std::shared_ptr<answer_note const> note) {
+    auto const push = [&](request_kind kind) {
+        ++request_messages_;
+        queue_.push({kind, false, std::move(note), meter_.now_us});
+    };
+    if (header.type == 'S') {
+        if (copy_in_) return; // ignored by the server (CopyGetData), so that libpq may send it early
+        open_ = discarding_ = false;
+        return push(request_kind::sync);
+    }
+    if (discarding_ && begins_request(header.type)) return;
+    switch (header.type) {
+    case 'Q': return push(request_kind::query);
+    case 'F': return push(request_kind::function_call);
+    case 'P': open_ = true; return push(request_kind::parse);
+    case 'B': open_ = true; return push(request_kind::bind);
+    case 'D': open_ = true; return push(request_kind::describe);
+    case 'E': open_ = true; return push(request_kind::execute);
+    case 'C': open_ = true; return push(request_kind::close);
+    case 'c':
+    case 'f': copy_in_ = false; [[fallthrough]];
+    case 'd': request_kept_ = false; break;
+    case 'X': terminated_ = true; break;
+    default: break;
+    }
+}
+
+void relay_machine::retain(base::byte_view bytes) {
+    if (!request_kept_ || !settings_.heals || terminated_) return;
+    if (request_.size() + bytes.size() > settings_.most_request_bytes) {
+        request_kept_ = false;
+        request_.clear();
+        request_.shrink_to_fit();
+        return;
+    }
+    request_.append(bytes);
+}
+
+/// What tier 1 says of this message; nothing: it has nothing to say.
+std::optional<advice> relay_machine::look(wire::frame_header const& header, base::byte_view body) {
+    bool const in_transaction = status_ == 'T';
+    wire::cursor in{body};
+    switch (header.type) {
+    case 'Q': {
+        auto const sql = in.text();
+        if (!in.ok()) return std::nullopt;
+        return preflight_->look(sql, nullptr, {}, in_transaction);
+    }
+    case 'P': {
+        auto const view = wire::read_parse(body);
+        if (!view) return std::nullopt;
+        return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction);
+    }
+    default: {
+        (void)in.text();
+        auto const statement = in.text();
+        if (!in.ok()) return std::nullopt;
+        return preflight_->look_at_bind(statement, in_transaction);
+    }
+    }
+}
+
+bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) {
+    question_ = {};
+    question_.parse = header.type == 'P';
+    if (question_.parse) {
+        auto view = wire::read_parse(body);
+        if (!view) return false;
+        asked_sql_ = view->sql;
+        question_.parameter_types = std::move(view->parameter_types);
+    } else {
+        wire::cursor in{body};
+        asked_sql_ = in.text();
+    }
+    question_.sql = asked_sql_;
+    asking_ = true;
+    return true;
+}
+
+void relay_machine::answer(advice given) {
+    answer_ = std::move(given);
+    asking_ = false;
+}
+
+/// A savepoint of pgmend's that has served its purpose, and a new one: into the same packet as the request.
+void relay_machine::put_ahead(advice const& given) {
+    if (savepoint_set_ && !given.ends_transaction) {
+        (void)append_statement(out_, release_savepoint);
+        expect_statement(queue_);
+        savepoint_set_ = false;
+    }
+    if (given.guard) {
+        (void)append_statement(out_, set_savepoint);
+        expect_statement(queue_);
+        savepoint_set_ = request_guarded_ = true;
+        token_ = given.token;
+    }
+}
+
+void relay_machine::append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note) {
+    auto const& text = note.healed ? base::byte_view{note.healed->plan.sql} : impossible_text;
+    if (header.type == 'Q') return wire::append_query(out_, text);
+    auto const view = wire::read_parse(body); // was read once before
+    auto const& types = note.healed && note.healed->plan.parameter_types ? *note.healed->plan.parameter_types : view->parameter_types;
+    wire::append_parse(out_, view->statement, text, types);
+}
+
+relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
+    if (client_raw_) return {bytes.size(), bytes};
+    std::size_t at = 0;
+    std::size_t kept_from = 0;  // bytes [kept_from, at) belong to the newest request and are not retained yet
+    bool assembling = false;    // what is forwarded is collected in out_
+    auto const take = [&](std::size_t count) {
+        if (assembling) out_.append(bytes.substr(at, count));
+        at += count;
+    };
+    auto const assemble = [&] {
+        if (!std::exchange(assembling, true)) out_.assign(bytes.substr(0, at));
+    };
+    auto const finish = [&](bool again) -> outcome {
+        retain(bytes.substr(kept_from, at - kept_from));
+        return {at, assembling ? base::byte_view{out_} : bytes.substr(0, at), again};
+    };
+    while (at < bytes.size()) {
+        if (client_remaining_ > 0) {
+            auto const part = std::min<std::uint64_t>(client_remaining_, bytes.size() - at);
+            if (skip_to_sync_ && at > 0) return finish(true);
+            client_remaining_ -= part;
+            if (skip_to_sync_) return {part, {}, true};
+            take(part);
+            continue;
+        }
+        if (bytes.size() - at < wire::header_bytes) {
+            // PostgreSQL judges the type before it has the length; so must this, or a wrong byte would wait for ever.
+            if (wire::is_client_type(bytes[at])) break;
+            client_raw_ = true;
+            take(bytes.size() - at);
+            break;
+        }
+        auto const header = wire::read_header(bytes.substr(at));
+        if (!wire::is_client_type(header.type) || !header.length_is_valid()) {
+            client_raw_ = true; // the server ends such a session with an error of its own
+            take(bytes.size() - at);
+            break;
+        }
+        auto const available = bytes.size() - at;
+        bool const whole = available >= header.total_bytes();
+        bool const has_text = header.type == 'Q' || header.type == 'P';
+        if (!whole && has_text && header.total_bytes() <= most_waited_for_bytes) break;
+        if (skip_to_sync_) {
+            if (at > 0) return finish(true); // what came before, on its own
+            if (header.type != 'S' && header.type != 'X') {
+                auto const part = std::min(available, header.total_bytes());
+                client_remaining_ = header.total_bytes() - part;
+                return {part, {}, true};
+            }
+            skip_to_sync_ = false;
+        }
+
+        bool const begins = !open_ && begins_request(header.type);
+        std::optional<advice> given;
+        if (preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E') &&
+            (savepoint_set_ || preflight_->active(status_ == 'T'))) {
+            auto const body = whole ? wire::body_of(bytes.substr(at), header) : base::byte_view{};
+            if (has_text && !whole) preflight_->passed_unseen();
+            else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
+            else if (has_text || (header.type == 'B' && whole)) given = look(header, body);
+            if (given && given->what == advice::kind_type::ask) {
+                if (status_ != 'E' && ask(header, body)) return finish(false);
+                given->what = advice::kind_type::pass;
+            }
+            if (!given && (header.type != 'E' || begins)) { // nothing is known of it: it may do anything
+                given.emplace();
+                given->controls_transaction = given->ends_transaction = true;
+            }
+        }
+        if (begins) {
+            begin_request();
+            kept_from = at;
+            if (given && status_ == 'T' && queue_.empty() && (savepoint_set_ || given->guard)) {
+                bool const release_or_set = (savepoint_set_ && !given->ends_transaction) || given->guard;
+                if (release_or_set) {
+                    assemble();
+                    put_ahead(*given);
+                    // A Query is no part of a request of extended messages.
+                    if (header.type == 'Q') {
+                        wire::append_sync(out_);
+                        queue_.push({request_kind::sync, true, {}});
+                    }
+                }
+            }
+        }
+        if (given && given->controls_transaction) savepoint_set_ = false;
+        bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
+        if (edited && status_ != 'E') {
+            assemble();
+            append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
+            if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
+            begin_client_frame(header, given->note);
+            at += header.total_bytes();
+            continue;
+        }
+        begin_client_frame(header, given ? given->note : nullptr);
+        if (whole) {
+            take(header.total_bytes());
+        } else {
+            client_remaining_ = header.total_bytes() - available;
+            take(bytes.size() - at);
+        }
+    }
+    return finish(false);
+}
+
+} // namespace pgmend::session

@@ -1,0 +1,379 @@
+// From the server: which answers reach the client, and which error is held.
+#include "pgmend/session/relay_machine.hpp"
+
+#include "pgmend/healing/planner.hpp"
+#include "pgmend/session/split_machine.hpp"
+#include "pgmend/wire/cursor.hpp"
+#include "pgmend/wire/server_messages.hpp"
+#include "pgmend/wire/sqlstate.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <utility>
+
+namespace pgmend::session {
+namespace {
+
+/// A frame of the server's of up to this size is forwarded whole or not at all.
+constexpr std::size_t most_unstreamed_bytes = 8192;
+
+/// An idle session does not keep a larger request buffer than this.
+constexpr std::size_t most_idle_request_bytes = 1024;
+
+/// A request that fails again and again, each time at another of its messages, is not healed for ever.
+constexpr std::uint32_t most_holds = 8;
+
+/// What the server sends at any time, about no message in particular.
+bool is_asynchronous(char type) { return type == 'N' || type == 'A' || type == 'S'; }
+
+/// A command tag that tells of a changed schema.
+bool is_schema_change(base::byte_view tag) { return tag.starts_with("ALTER ") || tag.starts_with("CREATE ") || tag.starts_with("DROP "); }
+
+} // namespace
+
+bool is_drift(wire::error_view const& fields) {
+    if (fields.severity != "ERROR" || !fields.internal_query.empty() || !fields.internal_position.empty() || !fields.where.empty())
+        return false;
+    // Of some states only what one routine of the server's raises is about the schema.
+    static constexpr std::pair<std::string_view, std::string_view> of_one_routine[] = {
+        {wire::sqlstate::feature_not_supported, "RevalidateCachedQuery"},
+        {wire::sqlstate::not_null_violation, "ExecConstraints"},
+        {wire::sqlstate::invalid_text_representation, "enum_in"},
+        {wire::sqlstate::syntax_error, "transformInsertRow"}};
+    auto const& code = fields.code;
+    for (auto const& [state, routine] : of_one_routine) {
+        if (code == state) return fields.routine == routine;
+    }
+    static constexpr std::string_view codes[] = {
+        wire::sqlstate::undefined_column, wire::sqlstate::undefined_table,    wire::sqlstate::ambiguous_column,
+        wire::sqlstate::undefined_function, wire::sqlstate::datatype_mismatch, wire::sqlstate::indeterminate_datatype,
+        wire::sqlstate::ambiguous_parameter, wire::sqlstate::ambiguous_function, wire::sqlstate::undefined_object,
+        wire::sqlstate::invalid_schema_name, wire::sqlstate::invalid_column_reference, wire::sqlstate::generated_always};
+    return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
+}
+
+bool is_of_the_values(wire::error_view const& fields) {
+    return fields.code == wire::sqlstate::not_null_violation || fields.code == wire::sqlstate::invalid_text_representation;
+}
+
+bool relay_machine::may_hold(wire::error_view const& fields) const {
+    if (!settings_.heals || never_hold_ || !request_kept_ || request_.empty() || client_remaining_ != 0) return false;
+    if (!(status_ == 'I' || (status_ == 'T' && request_guarded_))) return false;
+    if (queue_.closers() + (open_ ? 1u : 0u) != 1 || queue_.empty() || queue_.front().own) return false;
+    if (effect_passed_on_ || part_passed_on_ || holds_ >= most_holds) return false;
+    // Of a text that was healed already, a value that does not fit is its own answer.
+    if (is_drift(fields)) return text_of_failed() == nullptr || !is_of_the_values(fields);
+    return preflight_ != nullptr && is_of_the_data(fields.code) && preflight_->splits_batches() && text_of_failed() == nullptr;
+}
+
+/// One more frame of the answer to the oldest message. Answers true where it leaves behind what a rollback undoes: then the
+/// request has to be sent again from there on.
+bool relay_machine::advance(char type) {
+    if (queue_.empty()) return false;
+    auto const kind = queue_.front().kind;
+    auto const done = [&](request_kind expected, bool effect) {
+        if (kind != expected) return true; // not to be expected: nothing is known any more
+        if (queue_.front().note) note_success();
+        if (kind == request_kind::parse || kind == request_kind::bind) answered_text_ = queue_.front().note ? queue_.front().note->healed : nullptr;
+        if (!queue_.front().own) {
+            if (effect && first_effect_ == nothing) first_effect_ = answered_;
+            ++answered_;
+        }
+        queue_.pop();
+        return effect;
+    };
+    switch (type) {
+    case '1': return done(request_kind::parse, false);
+    case '2': return done(request_kind::bind, true);
+    case '3': return done(request_kind::close, false);
+    case 't':
+        if (kind == request_kind::describe) return false; // half of the answer
+        break;
+    case 'T':
+    case 'n':
+        if (kind == request_kind::describe) return done(request_kind::describe, false);
+        break;
+    case 'C':
+    case 'I':
+    case 's':
+        if (kind == request_kind::execute) return done(request_kind::execute, true);
+        break;
+    default: break;
+    }
+    if (kind == request_kind::query && queue_.front().note) note_success();
+    if (!queue_.front().own && first_effect_ == nothing) first_effect_ = answered_;
+    return true;
+}
+
+/// The oldest message, which has a note, is answered and not by an error.
+void relay_machine::note_success() {
+    auto const& note = queue_.front().note;
+    if (!note->healed || note == counted_) return;
+    if (queue_.front().kind == request_kind::bind) return; // of a statement that was counted when it was prepared
+    counted_ = note;
+    news_ = true;
+    answered_notes_.push_back(note);
+}
+
+/// A statement of the client's is complete. One that waited behind another, or in the same text, began when that one ended.
+void relay_machine::note_finished(base::byte_view tag) {
+    if (queue_.empty() || queue_.front().own) return;
+    auto const& front = queue_.front();
+    bool const edited = (front.note && front.note->healed) || (front.kind == request_kind::execute && answered_text_);
+    if (front.kind == request_kind::execute && answered_text_ && !(counted_ && counted_->healed == answered_text_)) {
+        executed_again_.push_back(answered_text_);
+        news_ = true;
+    }
+    auto const began = std::max(front.began_us, finished_us_);
+    finished_us_ = meter_.now_us;
+    meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
+}
+
+void relay_machine::hold(base::byte_view frame, base::byte_view prefix) {
+    held_began_us_ = queue_.front().began_us;
+    held_.error.assign(frame);
+    held_shown_.assign(error_for_client(frame, frame.substr(wire::header_bytes)));
+    held_.open = open_;
+    held_.guarded = request_guarded_;
+    held_.request = request_;
+    held_.failed = answered_;
+    held_.first = std::min(first_effect_, answered_);
+    held_.edits = request_edits_;
+    held_.text_begun = queue_.front().kind == request_kind::query && first_effect_ != nothing;
+    held_prefix_.assign(prefix);
+    held_tail_.clear();
+    tries_ = 0;
+    ++holds_;
+    fail_request();
+    mode_ = open_ ? mode::holding : mode::absorbing;
+}
+
+/// After an error: the server discards extended messages up to the next Sync.
+void relay_machine::fail_request() {
+    failed_ = true;
+    copy_in_ = false;
+    if (queue_.empty()) return;
+    auto const kind = queue_.front().kind;
+    if (kind == request_kind::query || kind == request_kind::function_call || kind == request_kind::sync) return;
+    if (!queue_.pop_to_sync()) discarding_ = true;
+}
+
+void relay_machine::note_trouble(wire::error_view const& fields) {
+    auto const& code = fields.code;
+    bool const may_be = fields.severity != "ERROR" || code.starts_with("53") || code.starts_with("57") || code.starts_with("58");
+    if (!may_be) return;
+    bool const nested = !fields.internal_query.empty() || !fields.where.empty();
+    trouble_ = server_trouble{std::string{code}, std::string{fields.routine}, nested, queue_.empty() && !open_};
+    news_ = true;
+}
+
+void relay_machine::on_ready(char status) {
+    status_ = status;
+    if (tally_ != nullptr) tally_->add_one();
+    while (!queue_.empty()) { // up to the message that this ends
+        auto const kind = queue_.front().kind;
+        queue_.pop();
+        if (kind == request_kind::sync || kind == request_kind::query || kind == request_kind::function_call) break;
+    }
+    if (token_ != 0 && !failed_ && queue_.empty() && preflight_ != nullptr) preflight_->worked(std::exchange(token_, 0));
+    if (status == 'I') {
+        if (transaction_began_us_ != 0) meter_.transaction_ended(meter_.now_us - transaction_began_us_);
+        transaction_began_us_ = queue_.empty() && !open_ ? 0 : meter_.now_us;
+        savepoint_set_ = false;
+        if (std::exchange(ddl_seen_, false)) schema_changed_ = news_ = true;
+    }
+    if (preflight_ != nullptr) preflight_->settled(status);
+    answered_ = 0;
+    first_effect_ = nothing;
+    effect_passed_on_ = part_passed_on_ = failed_ = copy_in_ = false;
+    retried_text_.reset();
+    answered_text_.reset();
+    counted_.reset();
+    noticed_.reset();
+    if (queue_.empty() && !open_) {
+        queue_.shrink();
+        if (request_.capacity() > most_idle_request_bytes) {
+            request_.clear();
+            request_.shrink_to_fit();
+        }
+    }
+}
+
+/// The text that the message which failed was sent with, where that is not the client's own.
+healed_text const* relay_machine::text_of_failed() const {
+    if (!queue_.empty() && queue_.front().note && queue_.front().note->healed) return queue_.front().note->healed.get();
+    if (!queue_.empty() && queue_.front().kind == request_kind::execute && answered_text_) return answered_text_.get();
+    return retried_text_.get();
+}
+
+base::byte_view relay_machine::error_for_client(base::byte_view frame, base::byte_view body) {
+    if (!queue_.empty() && queue_.front().note && !queue_.front().note->error.empty()) {
+        out_ = queue_.front().note->error;
+        return out_;
+    }
+    auto const* const text = text_of_failed();
+    if (text == nullptr) return frame;
+    auto const fields = wire::read_error(body);
+    std::uint32_t position = 0;
+    if (fields) {
+        auto const [end, failed] =
+            std::from_chars(fields->position.data(), fields->position.data() + fields->position.size(), position);
+        if (failed != std::errc{}) position = 0;
+    }
+    if (position > 0) position = healing::original_position(text->plan, text->original, position);
+    out_ = wire::error_with_position(body, position);
+    return out_;
+}
+
+void relay_machine::note_parameter(base::byte_view body) {
+    wire::cursor in{body};
+    auto const name = in.text();
+    auto const value = in.text();
+    if (in.ok()) set_parameter(name, value);
+}
+
+bool relay_machine::notice_is_due(char type) const {
+    if (queue_.empty() || !queue_.front().note || is_asynchronous(type) || type == 'E' || type == 'Z') return false;
+    auto const& front = queue_.front();
+    return !front.note->notice.empty() && front.note != noticed_ && front.kind != request_kind::bind;
+}
+
+/// Behind a held error nothing comes but asynchronous messages and ReadyForQuery.
+relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame, wire::frame_header const& header) {
+    held_tail_.append(frame);
+    if (header.type == 'Z' && header.body_bytes() > 0) {
+        on_ready(frame[wire::header_bytes]);
+        mode_ = mode::holding;
+    }
+    return {frame.size(), {}, true};
+}
+
+relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
+    if (mode_ == mode::retrying || mode_ == mode::retry_outdated || mode_ == mode::retry_failed)
+        return on_server_retrying(bytes);
+    std::size_t at = 0;
+    std::size_t effect_at = nowhere; // where answers begin that the client must not see if the request is sent again
+    std::size_t part_at = nowhere;   // where an answer to Describe begins that has not ended
+    auto const passed_on = [&](std::size_t end, base::byte_view forward, bool again) -> outcome {
+        if (effect_at < end) effect_passed_on_ = true;
+        if (part_at < end) part_passed_on_ = true;
+        return {end, forward, again};
+    };
+    while (at < bytes.size()) {
+        if (server_remaining_ > 0) {
+            auto const part = std::min<std::uint64_t>(server_remaining_, bytes.size() - at);
+            server_remaining_ -= part;
+            at += part;
+            continue;
+        }
+        auto const available = bytes.size() - at;
+        if (available < wire::header_bytes) break;
+        auto const header = wire::read_header(bytes.substr(at));
+        if (!header.length_is_valid()) {
+            server_broken_ = true;
+            break;
+        }
+        auto const total = header.total_bytes();
+        if ((header.type == 'D' || header.type == 'd') && mode_ == mode::relaying && first_effect_ != nothing &&
+            available >= total) [[likely]] {
+            if (effect_at == nowhere) effect_at = at;
+            if (queue_.empty() || !queue_.front().own) {
+                at += total;
+                continue;
+            }
+        }
+        if (available < total) {
+            bool const looked_into = header.type == 'E' || header.type == 'Z' || header.type == 'S';
+            if (total <= (looked_into ? most_waited_for_bytes : most_unstreamed_bytes)) break;
+            // Too long to wait for, and so too long to be held: it is streamed.
+            if (!is_asynchronous(header.type)) {
+                (void)advance(header.type);
+                effect_passed_on_ = true;
+            }
+            server_remaining_ = total - available;
+            at = bytes.size();
+            break;
+        }
+        auto const frame = bytes.substr(at, total);
+        auto const body = wire::body_of(frame, header);
+        if (mode_ == mode::absorbing) return on_server_absorbing(frame, header); // nothing is before it: hold() ended the range
+
+        bool const own = !queue_.empty() && queue_.front().own && !is_asynchronous(header.type);
+        if (own && header.type != 'E') {
+            if (at > 0) return passed_on(at, bytes.substr(0, at), true);
+            if (header.type == 'Z') {
+                status_ = body.empty() ? status_ : body[0];
+                queue_.pop();
+            } else {
+                (void)advance(header.type);
+            }
+            return {total, {}, true};
+        }
+        if (notice_is_due(header.type)) { // ahead of the first frame of the answer
+            if (at > 0) return passed_on(at, bytes.substr(0, at), true);
+            noticed_ = queue_.front().note;
+            out_ = noticed_->notice;
+            return {0, out_, true};
+        }
+        switch (header.type) {
+        case 'E': {
+            auto const fields = wire::read_error(body);
+            if (fields && may_hold(*fields)) {
+                auto const from = std::min(first_effect_ != nothing ? effect_at : part_at, at);
+                hold(frame, bytes.substr(from, at - from));
+                return {at + total, bytes.substr(0, from), true};
+            }
+            if (at > 0 && (own || text_of_failed() != nullptr || (!queue_.empty() && queue_.front().note)))
+                return passed_on(at, bytes.substr(0, at), true);
+            if (fields && fields->severity != "ERROR") server_fatal_ = true;
+            if (fields) note_trouble(*fields);
+            if (fields && !own) meter_.failed(fields->code);
+            auto const shown = error_for_client(frame, body);
+            if (first_effect_ == nothing) first_effect_ = answered_;
+            effect_passed_on_ = true;
+            fail_request();
+            // A savepoint that could not be released: the client's Query behind it gets an error of its own.
+            if (own && !queue_.empty() && queue_.front().own) return {total, {}, true};
+            if (shown.data() != frame.data()) return {total, shown, true};
+            break;
+        }
+        case 'Z':
+            if (!body.empty()) on_ready(body[0]);
+            effect_at = nowhere;
+            break;
+        case 'S': note_parameter(body); break;
+        case 'N':
+        case 'A': break;
+        case 'G':
+            if (advance('G') && effect_at == nowhere) effect_at = at;
+            copy_in_ = true;
+            if (!queue_.empty() && queue_.front().kind == request_kind::execute) { // a Sync sent already is ignored by the server
+                if (queue_.size() == 2 && queue_[1].kind == request_kind::sync) {
+                    queue_.pop_back();
+                    open_ = true;
+                }
+            }
+            break;
+        case 'C':
+            if (is_schema_change(body)) ddl_seen_ = true;
+            note_finished(body);
+            if (advance('C') && effect_at == nowhere) effect_at = at;
+            break;
+        case 't':
+            part_at = at;
+            [[fallthrough]];
+        default:
+            if (advance(header.type) && effect_at == nowhere) effect_at = at;
+            if (header.type != 't') {
+                part_at = nowhere;
+                part_passed_on_ = false;
+            }
+            break;
+        }
+        at += total;
+    }
+    return passed_on(at, bytes.substr(0, at), false);
+}
+
+} // namespace pgmend::session

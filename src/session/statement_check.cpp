@@ -1,0 +1,290 @@
+#include "pgmend/session/statement_check.hpp"
+
+#include "pgmend/wire/server_messages.hpp"
+#include "pgmend/wire/sqlstate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace pgmend::session {
+namespace {
+
+using opinion = healing::opinion;
+
+/// A client with more named statements than this loses the comfort for the others: in a transaction block no savepoint goes
+/// ahead of them.
+constexpr std::size_t most_prepared = 4096;
+
+constexpr std::size_t most_remarks = 100;
+
+} // namespace
+
+bool statement_check::active(bool in_transaction) {
+    judge_->refresh();
+    auto const& settings = judge_->settings();
+    if (!judge_->schema() || settings.healing_mode == healing::mode::off) return false;
+    if (judge_->has_tripwire() || view_) return true;
+    return in_transaction && settings.guard == healing::transaction_guard::savepoint;
+}
+
+void statement_check::set_parameters(std::string const& client_encoding, bool standard_conforming_strings,
+                                     std::string const& application_name) {
+    if (client_encoding != client_encoding_ || standard_conforming_strings != standard_conforming_strings_) {
+        client_encoding_ = client_encoding;
+        standard_conforming_strings_ = standard_conforming_strings;
+        if (view_) {
+            view_->client_encoding = client_encoding_;
+            view_->standard_conforming_strings = standard_conforming_strings_;
+        }
+        number_ = 0;
+    }
+    if (application_name != application_name_) {
+        application_name_ = application_name;
+        number_ = 0;
+    }
+}
+
+/// Under the view that the server has told, or else the usual one.
+healing::session_view const* statement_check::best_view() const { return view_ ? &*view_ : judge_->usual_view(who_.user); }
+
+std::uint32_t statement_check::view_number() {
+    // Schemas come and go: what is on the path may differ with each version.
+    if (view_ && judge_->schema() && view_generation_ != judge_->schema()->generation()) {
+        auto const touched = judge_->schema()->touched_since(view_generation_);
+        if (touched.any_of([this] {
+                auto names = view_->search_path;
+                std::sort(names.begin(), names.end());
+                return names;
+            }())) view_.reset();
+        else view_generation_ = judge_->schema()->generation();
+        number_ = 0;
+    }
+    if (number_ != 0 && numbered_at_ == judge_->stamp()) return number_;
+    auto const* const best = best_view();
+    if (best == nullptr) return 0;
+    auto view = *best;
+    view.client_encoding = client_encoding_;
+    view.standard_conforming_strings = standard_conforming_strings_;
+    number_ = judge_->number_of(view, circumstances());
+    numbered_at_ = judge_->stamp();
+    return number_;
+}
+
+void statement_check::note_effects(healing::cached_text const& text) {
+    if (text.begins_transaction) begun_ = true;
+    if (text.ends_transaction) begun_ = false;
+    if (!text.changes_session) return;
+    view_.reset();
+    number_ = 0;
+    unsettled_ = true;
+}
+
+void statement_check::passed_unseen() {
+    view_.reset();
+    number_ = 0;
+    unsettled_ = true;
+    begun_ = false;
+}
+
+void statement_check::settled(char transaction_status) {
+    begun_ = false;
+    if (!unsettled_) return;
+    view_.reset(); // what was found since may be undone by now
+    number_ = 0;
+    if (transaction_status == 'I') unsettled_ = false;
+}
+
+void statement_check::remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note) {
+    std::string name{statement};
+    if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return;
+    prepared made;
+    made.masked = text.guardable ? judge_->masked(text) : 0;
+    made.changes_session = text.changes_session;
+    made.controls_transaction = text.controls_transaction;
+    made.ends_transaction = text.ends_transaction;
+    made.guardable = text.guardable;
+    made.note = std::move(note);
+    prepared_.insert_or_assign(std::move(name), std::move(made));
+}
+
+advice statement_check::base_advice(healing::cached_text& text, bool in_transaction) {
+    advice given;
+    given.controls_transaction = text.controls_transaction;
+    given.ends_transaction = text.ends_transaction;
+    if (in_transaction && text.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
+        judge_->settings().healing_mode == healing::mode::heal) {
+        auto const token = judge_->masked(text);
+        if (judge_->may_be_split(text)) {
+            given.guard = true; // its values may fail, each time anew
+        } else if (!judge_->has_worked(token)) {
+            given.guard = true;
+            given.token = token;
+        }
+    }
+    return given;
+}
+
+advice statement_check::look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
+                             bool in_transaction) {
+    auto& text = judge_->text(sql);
+    auto given = base_advice(text, in_transaction);
+    if (judge_->has_tripwire() && judge_->trips(text)) {
+        std::vector<catalog::oid> const declared(types.begin(), types.end());
+        auto const view = view_number();
+        auto* const it = view == 0 ? nullptr : judge_->known(text, view, declared);
+        bool const used = it != nullptr && it->kind == opinion::kind_type::heal && judge_->settings().healing_mode == healing::mode::heal;
+        bool const sure = it != nullptr && (!used || (it->verified && view_ && !judge_->views_do_not_last() && is_fresh(*it)));
+        if (sure) {
+            auto const more = advice_of(text, *it);
+            given.what = more.what;
+            given.note = more.note;
+        } else {
+            given.what = advice::kind_type::ask;
+            asked_parse_ = statement != nullptr;
+            asked_statement_ = statement != nullptr ? std::string{*statement} : std::string{};
+            asked_in_transaction_ = in_transaction;
+            return given;
+        }
+    }
+    note_effects(text);
+    if (statement != nullptr) remember(*statement, text, given.note);
+    return given;
+}
+
+advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction) {
+    advice given;
+    auto const found = prepared_.find(std::string{statement});
+    if (found == prepared_.end()) {
+        given.controls_transaction = given.ends_transaction = true;
+        return given;
+    }
+    auto const& it = found->second;
+    given.controls_transaction = it.controls_transaction;
+    given.ends_transaction = it.ends_transaction;
+    given.note = it.note;
+    if (it.changes_session) passed_unseen();
+    if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
+        judge_->settings().healing_mode == healing::mode::heal && !judge_->has_worked(it.masked)) {
+        given.guard = true;
+        given.token = it.masked;
+    }
+    return given;
+}
+
+/// What a sure opinion means for the text.
+advice statement_check::advice_of(healing::cached_text& text, opinion& it) {
+    advice given;
+    auto const& settings = judge_->settings();
+    auto const remark_once = [&](remark::kind_type kind, bool blocked) {
+        if (std::exchange(it.told, true) && !blocked) return;
+        if (remarks_.size() < most_remarks) remarks_.push_back({kind, text.text, it.text, it.drift, it.reason, blocked});
+    };
+    switch (it.kind) {
+    case opinion::kind_type::fits: break;
+    case opinion::kind_type::refused:
+        if (it.reason && !it.reason->proposals.empty()) remark_once(remark::kind_type::refused, false);
+        break;
+    case opinion::kind_type::silent: {
+        bool const block = it.drift->writes && settings.silent == healing::silent_answer::block_writes &&
+                           settings.healing_mode == healing::mode::heal;
+        remark_once(remark::kind_type::drifted, block);
+        if (!block) break;
+        auto note = std::make_shared<answer_note>();
+        note->error = wire::error_response(
+            wire::severity::error, wire::sqlstate::feature_not_supported, "pgmend blocked this statement: its names mean something else now",
+            it.drift->pattern, "A rule can say what is meant; healing.silent: report lets such statements pass.");
+        given.what = advice::kind_type::block;
+        given.note = std::move(note);
+        break;
+    }
+    case opinion::kind_type::heal:
+        if (settings.healing_mode == healing::mode::observe) {
+            remark_once(remark::kind_type::observed, false);
+            break;
+        }
+        if (!it.note) {
+            auto note = std::make_shared<answer_note>();
+            note->healed = it.text;
+            if (settings.notice) note->notice = wire::notice_response(fmt::format("pgmend healed this statement: {}", it.text->plan.pattern));
+            it.note = std::move(note);
+        }
+        given.what = advice::kind_type::edit;
+        given.note = std::static_pointer_cast<answer_note const>(it.note);
+        break;
+    }
+    return given;
+}
+
+/// The answer to what was asked about.
+advice statement_check::settle(healing::cached_text& text, advice more) {
+    auto given = base_advice(text, asked_in_transaction_);
+    given.what = more.what;
+    given.note = std::move(more.note);
+    note_effects(text);
+    if (asked_parse_) remember(asked_statement_, text, given.note);
+    return given;
+}
+
+advice statement_check::pass(base::byte_view sql) { return settle(judge_->text(sql), {}); }
+
+/// What pgmend knows of the schema may be older than a moment; names that are used again must not be missed.
+bool statement_check::is_fresh(opinion const& it) const {
+    if (it.text->refused_originals.empty()) return true;
+    return it.confirmed != base::time_point{} && !it.text->plan.writes() && clock_() - it.confirmed < judge_->settings().recheck;
+}
+
+statement_check::need statement_check::consider(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed) {
+    judge_->refresh();
+    auto& text = judge_->text(sql);
+    if (!judge_->schema() || !judge_->trips(text)) return {.given = settle(text, {}), .probe = false, .verify = nullptr, .confirm = nullptr};
+    auto const view = view_number();
+    if (view == 0) return {.given = {}, .probe = true, .verify = nullptr, .confirm = nullptr};
+    auto* it = judge_->known(text, view, types);
+    if (it == nullptr) it = &judge_->judge(text, view, types, circumstances());
+    if (it->kind != opinion::kind_type::heal || judge_->settings().healing_mode != healing::mode::heal) return {.given = settle(text, advice_of(text, *it)), .probe = false, .verify = nullptr, .confirm = nullptr};
+    bool const fresh = confirmed || is_fresh(*it);
+    if (view_ && it->verified && fresh) {
+        auto given = settle(text, advice_of(text, *it));
+        if (judge_->views_do_not_last()) {
+            view_.reset();
+            number_ = 0;
+        }
+        return {.given = std::move(given), .probe = false, .verify = nullptr, .confirm = nullptr};
+    }
+    return {.given = {}, .probe = !view_, .verify = it->verified ? nullptr : it->text, .confirm = fresh ? nullptr : it->text};
+}
+
+void statement_check::learn(healing::session_view view) {
+    judge_->note_usual_view(who_.user, view);
+    view_ = std::move(view);
+    view_generation_ = judge_->schema() ? judge_->schema()->generation() : 0;
+    number_ = 0;
+}
+
+/// The heal that was asked about. The answers may have been for another view than the probe beside them has found: then
+/// they are asked for again.
+opinion* statement_check::asked_about(base::byte_view sql, std::vector<catalog::oid> const& types) {
+    if (number_ == 0 || numbered_at_ != judge_->stamp()) return nullptr;
+    auto* const it = judge_->known(judge_->text(sql), number_, types);
+    return it != nullptr && it->kind == opinion::kind_type::heal ? it : nullptr;
+}
+
+void statement_check::confirmed(base::byte_view sql, std::vector<catalog::oid> const& types) {
+    if (auto* const it = asked_about(sql, types)) it->confirmed = clock_();
+}
+
+void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused) {
+    auto* const it = asked_about(sql, types);
+    if (it == nullptr) return;
+    if (!refused) {
+        it->verified = true;
+        return;
+    }
+    it->kind = opinion::kind_type::refused;
+    it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
+    remarks_.push_back({remark::kind_type::refused, std::string{sql}, it->text, nullptr, it->reason, false});
+}
+
+} // namespace pgmend::session

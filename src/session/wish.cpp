@@ -1,0 +1,81 @@
+#include "pgmend/session/wish.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgmend::session {
+namespace {
+
+/// PostgreSQL's pg_split_opts: white space separates, a backslash escapes.
+std::vector<std::string> split_options(base::byte_view text) {
+    std::vector<std::string> out;
+    std::string word;
+    bool begun = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        char const c = text[i];
+        bool const space = c == ' ' || (c >= '\t' && c <= '\r');
+        if (space) {
+            if (begun) out.push_back(std::exchange(word, {}));
+            begun = false;
+            continue;
+        }
+        begun = true;
+        if (c == '\\' && i + 1 < text.size()) word.push_back(text[++i]);
+        else word.push_back(c);
+    }
+    if (begun) out.push_back(word);
+    return out;
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// As PostgreSQL compares the names of settings: in any case, and - of the command line is _.
+bool is_name(std::string_view text, std::string_view name) {
+    if (text.size() != name.size()) return false;
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (lower(text[i] == '-' ? '_' : text[i]) != name[i]) return false;
+    return true;
+}
+
+/// The last word on a setting: parameters of the packet come behind its options (process_startup_options).
+std::optional<std::string> setting(wire::startup_packet const& packet, std::string_view name) {
+    std::optional<std::string> out;
+    auto const words = split_options(packet.find("options"));
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        std::string_view word = words[i];
+        if (word == "-c" && i + 1 < words.size()) word = words[++i];
+        else if (word.starts_with("-c") || word.starts_with("--")) word.remove_prefix(2);
+        else continue;
+        auto const equals = word.find('=');
+        if (equals != std::string_view::npos && is_name(word.substr(0, equals), name)) out = word.substr(equals + 1);
+    }
+    for (auto const& [key, value] : packet.parameters)
+        if (is_name(key, name)) out = value;
+    return out;
+}
+
+/// PostgreSQL's parse_bool takes every unique beginning.
+bool is_true(std::string_view text) {
+    std::string word;
+    for (char const c : text) word.push_back(lower(c));
+    auto const begins = [&](std::string_view whole, std::size_t least) { return word.size() >= least && whole.starts_with(word); };
+    return begins("true", 1) || begins("yes", 1) || word == "on" || word == "1";
+}
+
+} // namespace
+
+backend::wanted_session wanted_by(wire::startup_packet const& packet, bool read_only_to_replica) {
+    if (auto const said = setting(packet, "pgmend.target_session_attrs"))
+        return backend::wanted_session_of(*said).value_or(backend::wanted_session::primary);
+    if (!packet.find("replication").empty()) return backend::wanted_session::primary;
+    if (read_only_to_replica) {
+        auto const read_only = setting(packet, "default_transaction_read_only");
+        if (read_only && is_true(*read_only)) return backend::wanted_session::prefer_standby;
+    }
+    return backend::wanted_session::primary;
+}
+
+} // namespace pgmend::session

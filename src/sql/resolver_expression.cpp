@@ -1,0 +1,412 @@
+// Expressions: transformExpr of parse_expr.c.
+#include "sql/resolver.hpp"
+
+#include "pgmend/sql/names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "sql/nodes.hpp"
+
+namespace pgmend::sql {
+namespace {
+
+/// Functions whose first argument is the name of a sequence or relation; those that take a regclass see a literal as
+/// one. A literal for the others is a text that the statement's meaning depends on just the same.
+constexpr std::string_view functions_of_regclass[] = {
+    "nextval", "currval", "setval", "pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size",
+    "pg_relation_filepath", "pg_relation_filenode", "pg_sequence_last_value",
+};
+constexpr std::string_view functions_of_names[] = {
+    "to_regclass", "pg_get_serial_sequence", "has_table_privilege", "has_column_privilege", "has_any_column_privilege",
+    "has_sequence_privilege", "pg_get_viewdef", "row_security_active", "query_to_xml", "table_to_xml", "dblink", "dblink_exec",
+    "pg_get_constraintdef", "lo_import", "ts_stat", "cursor_to_xml", "database_to_xml", "schema_to_xml",
+};
+
+/// Functions to which a row is its values and their names: to_jsonb(users).
+constexpr std::string_view functions_of_any_row[] = {
+    "to_json", "to_jsonb", "row_to_json", "json_agg", "jsonb_agg", "json_build_object", "jsonb_build_object", "json_object_agg",
+    "jsonb_object_agg", "json_build_array", "jsonb_build_array", "count",
+};
+
+template <std::size_t N>
+bool holds(std::string_view const (&list)[N], std::string_view name) {
+    return std::find(std::begin(list), std::end(list), name) != std::end(list);
+}
+
+} // namespace
+
+void resolver::expressions(List const* list, scope& in) {
+    put("list", static_cast<long>(nodes{list}.size()));
+    for (Node* node : nodes{list}) expression(node, in);
+}
+
+void resolver::expression(Node* node, scope& in) {
+    if (node == nullptr || failed()) return;
+    level const guard{*this};
+    if (failed()) return;
+    auto const each = [&](auto* child) { expression(reinterpret_cast<Node*>(child), in); };
+    put("x", static_cast<long>(tag_of(node)));
+    switch (tag_of(node)) {
+    case T_ColumnRef: return column_reference(as<ColumnRef>(node), in);
+    case T_A_Indirection: return indirection(as<A_Indirection>(node), in);
+    case T_A_Const: return constant(as<A_Const>(node));
+    case T_ParamRef:
+        parameters_.try_emplace(as<ParamRef>(node), 0);
+        return put("$", as<ParamRef>(node)->number);
+    case T_SetToDefault: return;
+    case T_FuncCall: return function_call(as<FuncCall>(node), in);
+    case T_SubLink: return sublink(as<SubLink>(node), in);
+    case T_List: return expressions(as<List>(node), in);
+    case T_A_Expr: {
+        auto* it = as<A_Expr>(node);
+        put("kind", it->kind);
+        put_names(it->name);
+        put("sides", (it->lexpr != nullptr ? 1 : 0) + (it->rexpr != nullptr ? 2 : 0));
+        expression(it->lexpr, in);
+        expression(it->rexpr, in);
+        return operator_types(it);
+    }
+    case T_BoolExpr:
+        put("op", as<BoolExpr>(node)->boolop);
+        return expressions(as<BoolExpr>(node)->args, in);
+    case T_TypeCast: {
+        auto* it = as<TypeCast>(node);
+        auto const type = type_name(it->typeName);
+        if (failed()) return;
+        has_type(node, type);
+        bool const regclass = text_of(nodes{it->typeName->names}.back()) == "regclass" && it->typeName->arrayBounds == nullptr;
+        if (regclass && tag_of(it->arg) == T_A_Const && relation_literal(as<A_Const>(it->arg))) return;
+        expression(it->arg, in);
+        becomes(it->arg, type);
+        if (tag_of(it->arg) == T_A_ArrayExpr) elements_become(it->arg, element_of(type));
+        return;
+    }
+    case T_CollateClause:
+        put_names(as<CollateClause>(node)->collname);
+        return expression(as<CollateClause>(node)->arg, in);
+    case T_A_ArrayExpr: return expressions(as<A_ArrayExpr>(node)->elements, in);
+    case T_CaseExpr: {
+        auto* it = as<CaseExpr>(node);
+        put("parts", (it->arg != nullptr ? 1 : 0) + (it->defresult != nullptr ? 2 : 0));
+        each(it->arg);
+        put("when", static_cast<long>(nodes{it->args}.size()));
+        std::vector<Node*> results;
+        for (Node* when : nodes{it->args}) {
+            each(as<CaseWhen>(when)->expr);
+            each(as<CaseWhen>(when)->result);
+            if (failed()) return;
+            if (it->arg != nullptr) compared(reinterpret_cast<Node*>(it->arg), reinterpret_cast<Node*>(as<CaseWhen>(when)->expr));
+            results.push_back(reinterpret_cast<Node*>(as<CaseWhen>(when)->result));
+        }
+        each(it->defresult);
+        results.push_back(reinterpret_cast<Node*>(it->defresult));
+        return failed() ? void() : has_type(node, common_type(results));
+    }
+    case T_CoalesceExpr:
+    case T_MinMaxExpr: {
+        bool const coalesce = tag_of(node) == T_CoalesceExpr;
+        if (!coalesce) put("op", as<MinMaxExpr>(node)->op);
+        auto const* list = coalesce ? as<CoalesceExpr>(node)->args : as<MinMaxExpr>(node)->args;
+        expressions(list, in);
+        if (failed()) return;
+        std::vector<Node*> values;
+        for (Node* value : nodes{list}) values.push_back(value);
+        return has_type(node, common_type(values));
+    }
+    case T_NullTest:
+        put("test", as<NullTest>(node)->nulltesttype);
+        return each(as<NullTest>(node)->arg);
+    case T_BooleanTest:
+        put("test", as<BooleanTest>(node)->booltesttype);
+        return each(as<BooleanTest>(node)->arg);
+    case T_RowExpr: {
+        auto* it = as<RowExpr>(node);
+        put("format", it->row_format);
+        for (Node* field : nodes{it->args}) {
+            if (tag_of(field) == T_ColumnRef && tag_of(nodes{as<ColumnRef>(field)->fields}.back()) == T_A_Star) {
+                return not_understood("a * inside ROW()");
+            }
+        }
+        return expressions(it->args, in);
+    }
+    case T_SQLValueFunction:
+        put("op", as<SQLValueFunction>(node)->op);
+        return put("modifier", as<SQLValueFunction>(node)->typmod);
+    case T_GroupingFunc: return expressions(as<GroupingFunc>(node)->args, in);
+    case T_NamedArgExpr:
+        put_text(as<NamedArgExpr>(node)->name);
+        return each(as<NamedArgExpr>(node)->arg);
+    case T_CurrentOfExpr:
+        put_text(as<CurrentOfExpr>(node)->cursor_name != nullptr ? as<CurrentOfExpr>(node)->cursor_name : "");
+        return put("parameter", as<CurrentOfExpr>(node)->cursor_param);
+    case T_XmlExpr: return xml(as<XmlExpr>(node), in);
+    case T_XmlSerialize: {
+        auto* it = as<XmlSerialize>(node);
+        put("option", it->xmloption);
+        type_name(it->typeName);
+        return expression(it->expr, in);
+    }
+    default: return not_understood(fmt::format("an expression (node {})", static_cast<int>(tag_of(node))));
+    }
+}
+
+void resolver::constant(A_Const const* node) {
+    if (node->isnull) return put("null");
+    put("v", static_cast<long>(tag_of(&node->val.node)));
+    switch (tag_of(&node->val.node)) {
+    case T_Integer: return put("", node->val.ival.ival);
+    case T_Float: return put_text(node->val.fval.fval);
+    case T_Boolean: return put("", node->val.boolval.boolval);
+    case T_String: {
+        auto const from = canonical_.size();
+        put_text(node->val.sval.sval);
+        return note_literal(node, from);
+    }
+    case T_BitString: return put_text(node->val.bsval.bsval);
+    default: return not_understood("a constant");
+    }
+}
+
+/// transformColumnRef: a column, or else the row of a FROM item.
+void resolver::column_reference(ColumnRef* node, scope& in) {
+    nodes const fields{node->fields};
+    bool const starred = tag_of(fields.back()) == T_A_Star;
+    for (std::size_t i = 0; i + (starred ? 1 : 0) < fields.size(); ++i) {
+        if (tag_of(fields[i]) != T_String) return not_understood("a name that is no plain name");
+    }
+    if (fields.size() > 4 || (starred && fields.size() == 1)) return not_understood("a name of this many parts, or a bare *,");
+    auto const named = fields.size() - (starred ? 1 : 0);
+    auto parts = path(node->location, named);
+    if (failed()) return;
+    auto const text = [&](std::size_t i) { return text_of(fields[i]); };
+
+    auto const whole_row = [&](from_item& item) {
+        reference made;
+        made.value_only = row_value_ == reinterpret_cast<Node*>(node) && item.columns_known;
+        if (made.value_only) {
+            put("value_row", static_cast<long>(item.columns.size()));
+            for (auto const& it : item.columns) {
+                put_text(it.name);
+                put_text(it.sense);
+            }
+        } else {
+            put(item.subquery ? "subquery_row" : "row", static_cast<long>(item.serial));
+        }
+        made.kind = item.relation != 0 ? reference::kind_type::whole_row : reference::kind_type::local;
+        made.parts = std::move(parts);
+        made.relation = item.relation;
+        made.item = item.serial;
+        made.name = text(named - 1);
+        result_.references.push_back(std::move(made));
+        whole_row_[node] = &item;
+    };
+    auto const column = [&](column_entry const& entry, bool qualifiable) {
+        put_text(entry.sense);
+        auto const index = note_column(entry, std::move(parts), std::string{text(named - 1)}, qualifiable);
+        reference_of_[node] = index;
+        output plain;
+        plain.relation = entry.relation;
+        plain.column = entry.number;
+        plain_column_[node] = plain;
+        has_type(node, entry.type);
+    };
+
+    if (fields.size() == 1) {
+        auto const* entry = find_unqualified(in, text(0), false);
+        if (failed()) return;
+        auto* item = entry == nullptr || careful_ ? find_item(in, "", text(0)) : nullptr;
+        if (failed()) return;
+        if (entry != nullptr && item != nullptr && item->relation != 0) {
+            return fail(unresolved::kind_type::ambiguous, fmt::format("\"{}\" may be a column or a whole row", text(0)));
+        }
+        if (entry != nullptr) return column(*entry, true);
+        if (item != nullptr) return whole_row(*item);
+        return fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}\"", text(0)));
+    }
+    auto const relation_at = fields.size() - 2;
+    auto* item = find_item(in, relation_at > 0 ? text(relation_at - 1) : std::string_view{}, text(relation_at));
+    if (failed()) return;
+    if (item == nullptr) {
+        return fail(unresolved::kind_type::unknown_relation, fmt::format("no FROM item \"{}\"", text(relation_at)));
+    }
+    if (starred) return whole_row(*item);
+    auto const* entry = find_in_item(*item, text(named - 1));
+    if (failed()) return;
+    if (entry != nullptr) return column(*entry, false);
+    if (!item->columns_known) return not_understood(fmt::format("a column of the function \"{}\" in FROM", item->name));
+    fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}.{}\"", item->name, text(named - 1)));
+}
+
+/// `(u).email` and `email[1]`.
+void resolver::indirection(A_Indirection* node, scope& in) {
+    nodes const steps{node->indirection};
+    expression(node->arg, in);
+    if (failed() || steps.empty()) return;
+    put("steps", static_cast<long>(steps.size()));
+    if (tag_of(steps[0]) != T_String) {
+        auto const* last = as<A_Indices>(steps.back());
+        if (tag_of(last) == T_A_Indices && !last->is_slice) has_type(node, element_of(type_of(node->arg)));
+        return subscripts(node->indirection, in, "a field of a composite value");
+    }
+
+    auto const row = whole_row_.find(node->arg);
+    if (row == whole_row_.end() || steps.size() > 1 || nodes{as<ColumnRef>(node->arg)->fields}.size() > 1) {
+        return not_understood("a field of a composite value");
+    }
+    auto& item = *row->second;
+    result_.references.pop_back(); // the row was only the way to its column
+    auto index = token_at(as<ColumnRef>(node->arg)->location) + 1;
+    while (is(index, ")")) ++index;
+    if (!is(index, ".") || index + 1 >= tokens_.size()) return not_understood("the way a field is written");
+    span const where{tokens_[index + 1].begin, tokens_[index + 1].end};
+    auto const name = text_of(steps[0]);
+    auto const* entry = find_in_item(item, name);
+    if (failed()) return;
+    if (entry == nullptr && !item.columns_known) return not_understood("a field of a composite value");
+    if (entry == nullptr) return fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}.{}\"", item.name, name));
+    put_text(entry->sense);
+    reference_of_[node] = note_column(*entry, {where}, std::string{name}, false);
+    has_type(node, entry->type);
+}
+
+void resolver::subscripts(List const* list, scope& in, std::string_view construct) {
+    put("subscripts", static_cast<long>(nodes{list}.size()));
+    for (Node* step : nodes{list}) {
+        if (tag_of(step) != T_A_Indices) return not_understood(construct);
+        auto* it = as<A_Indices>(step);
+        put("slice", it->is_slice);
+        put("bounds", (it->lidx != nullptr ? 1 : 0) + (it->uidx != nullptr ? 2 : 0));
+        expression(it->lidx, in);
+        expression(it->uidx, in);
+    }
+}
+
+void resolver::function_call(FuncCall* node, scope& in) {
+    auto called = function_name(node, false);
+    if (failed()) return;
+    put("flags", (node->agg_within_group ? 1 : 0) + (node->agg_star ? 2 : 0) + (node->agg_distinct ? 4 : 0) +
+                     (node->func_variadic ? 8 : 0) + (node->agg_filter != nullptr ? 16 : 0) + (node->over != nullptr ? 32 : 0));
+    put("format", node->funcformat);
+    nodes const args{node->args};
+    nodes const name{node->funcname};
+    bool const built_in = called.built_in && (name.size() == 1 || text_of(name[0]) == "pg_catalog");
+    std::size_t first = 0;
+    if (built_in && !args.empty()) {
+        auto* argument = args[0];
+        while (tag_of(argument) == T_TypeCast) argument = as<TypeCast>(argument)->arg;
+        bool const literal = tag_of(argument) == T_A_Const && !as<A_Const>(argument)->isnull &&
+                             tag_of(&as<A_Const>(argument)->val.node) == T_String;
+        if (literal && holds(functions_of_names, text_of(name.back()))) {
+            return not_understood(fmt::format("a name inside a literal for {}()", text_of(name.back())));
+        }
+        if (argument == args[0] && literal && holds(functions_of_regclass, text_of(name.back())) &&
+            relation_literal(as<A_Const>(argument))) {
+            first = 1;
+        }
+    }
+    put("arguments", static_cast<long>(args.size()));
+    bool const any_row = built_in && called.candidates.empty() && !node->agg_distinct && node->agg_order == nullptr &&
+                         holds(functions_of_any_row, text_of(name.back()));
+    for (auto i = first; i < args.size(); ++i) {
+        row_value_ = any_row && tag_of(args[i]) == T_ColumnRef ? args[i] : nullptr;
+        expression(args[i], in);
+    }
+    row_value_ = nullptr;
+    if (failed()) return;
+    argument_types(node, called);
+    called_[node] = std::move(called);
+    sort_list(node->agg_order, in);
+    expression(node->agg_filter, in);
+    if (node->over != nullptr) window(node->over, in);
+}
+
+/// A literal that PostgreSQL reads as the name of a relation. False: it is none, treat it like any constant.
+bool resolver::relation_literal(A_Const* node) {
+    if (node->isnull || tag_of(&node->val.node) != T_String) return false;
+    auto const parts = split_name(node->val.sval.sval);
+    if (!parts || parts->size() > 2) return false;
+    auto const index = token_at(node->location);
+    if (index == none || tokens_[index].kind != token_kind::string || text_[tokens_[index].begin] != '\'') {
+        not_understood("a relation's name in a literal of this kind");
+        return true;
+    }
+    auto const* relation = look_up(parts->size() == 2 ? parts->front() : "", parts->back(), true);
+    if (relation == nullptr) return true;
+    put("literal", static_cast<long>(relation->id));
+    reference made;
+    made.kind = reference::kind_type::literal;
+    made.parts = {{tokens_[index].begin, tokens_[index].end}};
+    made.relation = relation->id;
+    made.name = parts->back();
+    made.qualified = parts->size() == 2;
+    result_.references.push_back(std::move(made));
+    return true;
+}
+
+void resolver::sublink(SubLink* node, scope& in) {
+    put("kind", node->subLinkType);
+    put_names(node->operName);
+    put("test", node->testexpr != nullptr);
+    expression(node->testexpr, in);
+    if (failed()) return;
+    bool const exists = node->subLinkType == EXISTS_SUBLINK;
+    if (tag_of(node->subselect) != T_SelectStmt) return not_understood("a subquery of this kind");
+    auto const outputs = select(as<SelectStmt>(node->subselect), &in, exists ? list_use::nothing : list_use::columns);
+    if (failed() || outputs.empty()) return;
+    if (node->testexpr != nullptr) {
+        if (tag_of(node->testexpr) == T_RowExpr) {
+            nodes const tested{as<RowExpr>(node->testexpr)->args};
+            for (std::size_t i = 0; i < tested.size() && i < outputs.size(); ++i) becomes(tested[i], outputs[i].type);
+        } else {
+            becomes(node->testexpr, outputs.front().type);
+        }
+    }
+    if (node->subLinkType != EXPR_SUBLINK) return;
+    has_type(node, outputs.front().type);
+    sublink_label_[node] = {outputs.front().label, 2, outputs.front().label_needed ? none : outputs.front().label_reference};
+}
+
+void resolver::xml(XmlExpr* node, scope& in) {
+    put("op", node->op);
+    put("option", node->xmloption);
+    put_text(node->name != nullptr ? node->name : "");
+    for (Node* argument : nodes{node->named_args}) {
+        auto* it = as<ResTarget>(argument);
+        expression(it->val, in);
+        if (failed()) return;
+        // XMLFOREST(email): the element is called like an output column.
+        auto const figured = it->name != nullptr ? label{it->name} : label_of(it->val);
+        put_text(figured.text);
+        if (figured.reference != none) result_.labels.push_back({figured.reference, output_end(it->location), figured.text});
+    }
+    expressions(node->args, in);
+}
+
+/// ORDER BY inside aggregates and windows: expressions only, output columns are not looked at.
+void resolver::sort_list(List const* list, scope& in) {
+    if (nodes{list}.empty()) return;
+    put("sort", static_cast<long>(nodes{list}.size()));
+    for (Node* node : nodes{list}) {
+        auto* it = as<SortBy>(node);
+        put("direction", it->sortby_dir);
+        put("nulls", it->sortby_nulls);
+        put_names(it->useOp);
+        expression(it->node, in);
+    }
+}
+
+void resolver::window(WindowDef* node, scope& in) {
+    put("window", node->frameOptions);
+    put_text(node->name != nullptr ? node->name : "");
+    put_text(node->refname != nullptr ? node->refname : "");
+    expressions(node->partitionClause, in);
+    sort_list(node->orderClause, in);
+    put("offsets", (node->startOffset != nullptr ? 1 : 0) + (node->endOffset != nullptr ? 2 : 0));
+    expression(node->startOffset, in);
+    expression(node->endOffset, in);
+}
+
+} // namespace pgmend::sql

@@ -1,0 +1,135 @@
+#include "pgmend/store/sqlite_store.hpp"
+
+#include "pgmend/base/log.hpp"
+#include "pgmend/store/postgres_store.hpp"
+#include "postgres_tables.hpp"
+#include "sqlite_tables.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace pgmend::store {
+
+namespace {
+
+bool is_damage(sqlite_error const& e) { return e.code == SQLITE_CORRUPT || e.code == SQLITE_NOTADB; }
+
+/// Moves the file and what belongs to it out of the way.
+void set_aside(std::string const& path, std::string_view problem) {
+    auto const now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+    auto const kept = fmt::format("{}.damaged-{}", path, now.count());
+    for (auto const* suffix : {"", "-wal", "-shm"}) {
+        std::error_code ignored;
+        std::filesystem::rename(path + suffix, kept + suffix, ignored);
+    }
+    base::log(base::log_level::error, "state.damaged", {{"file", path}, {"problem", problem}, {"kept_as", kept}});
+}
+
+std::unique_ptr<sqlite_tables> open(std::string const& path) {
+    try {
+        return std::make_unique<sqlite_tables>(path);
+    } catch (sqlite_error const& e) {
+        if (!is_damage(e)) throw;
+        set_aside(path, e.what());
+        return std::make_unique<sqlite_tables>(path);
+    }
+}
+
+} // namespace
+
+sqlite_store::sqlite_store(std::string path, batch_settings settings)
+    : batching_store{path, [path] { return open(path); }, settings} {
+    begin();
+}
+
+sqlite_store::~sqlite_store() { stop(); }
+
+sqlite_tables* sqlite_store::file() { return static_cast<sqlite_tables*>(opened()); }
+
+void sqlite_store::load(std::string const& database, std::shared_ptr<catalog::snapshot const> current, std::function<void(catalog::version_store::kept)> answer) {
+    auto const job = [this, database, current = std::move(current), answer] {
+        catalog::version_store::kept found;
+        try {
+            if (auto* const from = file()) {
+                found.versions = from->schemas().load(current);
+                found.namesake = from->schemas().load_namesake(database, current);
+                found.known = true;
+            }
+        } catch (std::exception const& e) {
+            fell(e, true);
+        }
+        answer(std::move(found));
+    };
+    if (!hand_over(job)) answer({});
+}
+
+void sqlite_store::save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) {
+    hand_over([this, database, schema = std::move(schema), note = std::move(note)] {
+        try {
+            if (auto* const to = file()) to->schemas().save(database, *schema, note);
+        } catch (std::exception const& e) {
+            fell(e, true);
+        }
+    });
+}
+
+base::result<void> check_file(std::string const& path) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return {};
+    try {
+        auto const found = sqlite_tables::version_of(connection{path, true});
+        if (found <= sqlite_tables::our_version) return {};
+        return base::fail(base::errc::not_supported, fmt::format("state: {}: a newer pgmend made this file (its tables have version {}, this pgmend knows "
+                                                                 "up to {}); use that pgmend, or another file", path, found, sqlite_tables::our_version));
+    } catch (sqlite_error const&) {
+        return {}; // the store says what is wrong, and goes on
+    }
+}
+
+namespace {
+
+template <class F>
+auto read_file(std::string const& path, F read) -> base::result<decltype(read(std::declval<sqlite_tables&>()))> {
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return base::fail(base::errc::not_found, path + ": no such file");
+    try {
+        sqlite_tables file{path, true};
+        return read(file);
+    } catch (std::exception const& e) {
+        return base::fail(base::errc::invalid_input, path + ": " + e.what());
+    }
+}
+
+} // namespace
+
+base::result<std::vector<kept_database>> read_all(std::string const& path) {
+    if (is_postgres(path)) return base::fail(base::errc::not_supported, "versions of schemas are kept in a SQLite file only, and state names a PostgreSQL database");
+    return read_file(path, [](sqlite_tables& file) { return file.schemas().all(); });
+}
+
+base::result<kept_records> read_records(std::string const& place) {
+    auto const read = [](tables& from) { return kept_records{from.patterns(), from.drift(), from.dead_letters(), from.audit()}; };
+    if (!is_postgres(place)) return read_file(place, read);
+    try {
+        postgres_tables from{place};
+        return read(from);
+    } catch (std::exception const& e) {
+        return base::fail(base::errc::system, e.what());
+    }
+}
+
+base::result<void> mark(std::string const& place, state::dead_letter const& letter) {
+    try {
+        std::vector<state::change> const changes{letter};
+        if (is_postgres(place)) postgres_tables{place}.apply(changes);
+        else sqlite_tables{place}.apply(changes);
+        return {};
+    } catch (std::exception const& e) {
+        return base::fail(base::errc::system, e.what());
+    }
+}
+
+} // namespace pgmend::store

@@ -1,0 +1,103 @@
+// What tier 1 adds to a statement that is relayed.
+#include "bench/bench.hpp"
+#include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/statement_check.hpp"
+#include "pgmend/wire/client_messages.hpp"
+
+#include <string>
+
+namespace pgmend::bench {
+namespace {
+
+std::shared_ptr<catalog::snapshot const> schema(char const* column) {
+    auto users = std::make_shared<catalog::relation>();
+    users->id = 16384;
+    users->schema = "public";
+    users->name = "users";
+    users->columns.push_back({.number = 1, .name = "id", .type = 23});
+    users->columns.push_back({.number = 2, .name = column, .type = 25});
+    auto orders = std::make_shared<catalog::relation>();
+    orders->id = 16400;
+    orders->schema = "public";
+    orders->name = "orders";
+    orders->columns.push_back({.number = 1, .name = "id", .type = 23});
+    return std::make_shared<catalog::snapshot const>(catalog::database_identity{"1", 5},
+                                                     std::vector<catalog::snapshot::relation_ptr>{users, orders});
+}
+
+constexpr auto drifted = "SELECT id, email FROM users WHERE id = $1";
+constexpr auto healthy = "SELECT id FROM orders WHERE id = $1";
+
+} // namespace
+
+void session_benches() {
+    auto history = catalog::history::with(nullptr, schema("email"));
+    history = catalog::history::with(history, schema("email_address"));
+    auto source = std::make_shared<base::published<catalog::history>>(history);
+    auto judge = std::make_shared<session::database_judge>(source);
+    session::statement_check check{judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; },
+                                   [] { return base::time_point{std::chrono::hours{1}}; }}; // a healed read asks again by the clock
+    if (!check.active(false)) return;
+    (void)check.look(drifted, nullptr, {}, false);
+    healing::session_view view;
+    view.search_path = {"pg_catalog", "public"};
+    view.client_encoding = "UTF8";
+    check.learn(view);
+    (void)check.consider(drifted, {}, false);
+    check.verified(drifted, {}, std::nullopt);
+    check.confirmed(drifted, {});
+
+    measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false).guard; });
+    measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false).note != nullptr; });
+
+    session::relay_machine relay{{true, 65536}};
+    relay.configure({true, 65536}, &check);
+    session::relay_machine plain{{true, 65536}};
+    std::string query;
+    std::string answer{"Z\0\0\0\5I", 6};
+    wire::append_query(query, drifted);
+    measure("session: Query and ReadyForQuery, relayed", [&] {
+        auto const sent = plain.on_client(query).forward.size();
+        return sent + plain.on_server(answer).consumed;
+    });
+    measure("session: Query and ReadyForQuery, healed from the cache", [&] {
+        auto const sent = relay.on_client(query).forward.size();
+        return sent + relay.on_server(answer).consumed + relay.take_answered().size();
+    });
+
+    // What observing costs: the same statement, counted nowhere, and counted with a look at the clock in each direction.
+    telemetry::registry figures;
+    auto& worker = figures.add_worker();
+    session::relay_machine counted{{true, 65536}};
+    counted.measure({&worker, &figures.of(worker, "shop"), 0});
+    std::string const whole = std::string{"D\0\0\0\xb\0\1\0\0\0\0011", 12} + std::string{"C\0\0\0\xdSELECT 1\0", 14} + answer;
+    auto const clock = [] {
+        return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+    };
+    measure("session: a statement and its answer, not counted", [&] {
+        auto const sent = plain.on_client(query).forward.size();
+        return sent + plain.on_server(whole).consumed;
+    });
+    measure("session: a statement and its answer, counted", [&] {
+        counted.set_now(clock());
+        auto const sent = counted.on_client(query).forward.size();
+        counted.set_now(clock());
+        return sent + counted.on_server(whole).consumed;
+    });
+
+    std::string const kibibyte = "SELECT id FROM orders WHERE note IN (" + [] {
+        std::string list;
+        while (list.size() < 960) list += "'a value of some length', ";
+        return list + "''";
+    }() + ") AND id = ";
+    std::uint64_t number = 0;
+    measure_text("session: new text without drift", kibibyte, [&] {
+        return check.look(kibibyte + std::to_string(++number), nullptr, {}, false).guard;
+    });
+    measure("session: first plan of a text", [&] {
+        auto& text = judge->text(drifted);
+        return judge->judge(text, judge->number_of(view, check.circumstances()), {}, check.circumstances()).verified;
+    });
+}
+
+} // namespace pgmend::bench

@@ -1,0 +1,199 @@
+#include "session/frames.hpp"
+
+#include "pgmend/session/heal_machine.hpp"
+#include "pgmend/wire/cursor.hpp"
+#include "pgmend/wire/frame.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+using namespace pgmend;
+using namespace pgmend::test;
+using namespace std::string_literals;
+using session::heal_machine;
+using step = session::heal_machine::step;
+
+namespace {
+
+std::string data_row(std::initializer_list<std::optional<std::string>> columns) {
+    std::string body;
+    base::append_u16(body, static_cast<std::uint16_t>(columns.size()));
+    for (auto const& column : columns) {
+        base::append_u32(body, column ? static_cast<std::uint32_t>(column->size()) : 0xffffffffu);
+        if (column) body += *column;
+    }
+    return frame('D', body);
+}
+
+std::string description(std::string_view label, std::uint32_t table, std::uint32_t type) {
+    auto body = "\0\1"s.append(label) + '\0';
+    base::append_u32(body, table);
+    base::append_u16(body, 3);
+    base::append_u32(body, type);
+    base::append_u16(body, 0xffff);
+    base::append_u32(body, 0xffffffffu);
+    base::append_u16(body, 0);
+    return frame('T', body);
+}
+
+auto const probe_answer = frame('1') + frame('2') + data_row({"1", "1", "pg_catalog", std::nullopt}) +
+                          data_row({"1", "2", "public", std::nullopt}) + data_row({"2", "0", "scratch", std::nullopt});
+auto const probe_end = complete("SELECT 3") + frame('3') + frame('3') + ready();
+
+step feed(heal_machine& machine, std::string const& frames, std::string& to_client) {
+    auto last = step::need_more;
+    for (base::byte_view rest = frames; !rest.empty();) {
+        auto const total = wire::read_header(rest).total_bytes();
+        last = machine.on_server(rest.substr(0, total), to_client);
+        rest.remove_prefix(total);
+    }
+    return last;
+}
+
+step feed(heal_machine& machine, std::string const& frames) {
+    std::string to_client;
+    auto const last = feed(machine, frames, to_client);
+    CHECK(to_client.empty());
+    return last;
+}
+
+session::failed_request failed(std::string request, bool open = false) {
+    session::failed_request out;
+    out.request = std::move(request);
+    out.error = missing_column();
+    out.open = open;
+    return out;
+}
+
+std::size_t own_answers(session::retry_request const& again) {
+    return static_cast<std::size_t>(std::count_if(again.answers.begin(), again.answers.end(), [](auto const& it) { return it.own; }));
+}
+
+healing::plan plan_for(std::string sql) {
+    healing::plan plan;
+    healing::planned_statement healed;
+    healed.end = static_cast<std::uint32_t>(sql.size());
+    healed.columns = {{healing::expected_column{"email", 16384, 3, 25, -1}}};
+    plan.healed.push_back(std::move(healed));
+    plan.sql = std::move(sql);
+    return plan;
+}
+
+auto const verified = frame('1') + frame('t', "\0\0"s) + description("email", 16384, 25) + frame('3') + ready();
+
+} // namespace
+
+TEST_CASE("a failed query is probed, planned, verified and sent again, edited") {
+    auto const request = failed(query("SELECT email FROM users"));
+    heal_machine machine{request, {}};
+    REQUIRE(machine.possible());
+    CHECK(machine.begin()[0] == 'P');
+    CHECK(feed(machine, probe_answer + probe_end) == step::probed);
+    auto const question = machine.question();
+    CHECK(question.sql == "SELECT email FROM users");
+    CHECK(question.error->sqlstate == "42703");
+    CHECK(question.error->routine == "errorMissingColumn");
+    CHECK(question.error->position == 8u);
+    CHECK_FALSE(question.prepared);
+    CHECK(question.session.search_path == std::vector<std::string>{"pg_catalog", "public"});
+    CHECK(question.session.temporary_relations == std::vector<std::string>{"scratch"});
+
+    auto const sent = machine.verify(plan_for("SELECT email_address AS email FROM users"));
+    CHECK(sent.find("SELECT email_address AS email FROM users") != std::string::npos);
+    CHECK(feed(machine, verified) == step::verified);
+    auto const again = machine.retry();
+    CHECK(own_answers(again) == 0);
+    CHECK(again.bytes == query("SELECT email_address AS email FROM users"));
+}
+
+TEST_CASE("a schema of search_path that is gone keeps its place, one that may not be used has none") {
+    auto const request = failed(query("SELECT email FROM users"));
+    heal_machine machine{request, {}};
+    auto const answer = frame('1') + frame('2') + data_row({"1", "1", "pg_catalog", std::nullopt}) +
+                        data_row({"1", "2", "public", std::nullopt}) +
+                        data_row({"4", "0", R"("$user", Gone, secret, "Odd "" one", public, "")", "Ann"}) +
+                        data_row({"5", "0", "public", std::nullopt}) + data_row({"5", "0", "secret", std::nullopt});
+    CHECK(feed(machine, answer + probe_end) == step::probed);
+    CHECK(machine.question().session.search_path == std::vector<std::string>{"pg_catalog", "Ann", "gone", "Odd \" one", "public"});
+}
+
+TEST_CASE("before the client's Sync the server is brought out of its error state first") {
+    auto const begun = parse("s", "SELECT email FROM users") + frame('D', "Ss\0"s) + flush();
+    auto const request = failed(begun, true);
+    heal_machine machine{request, {}};
+    CHECK(machine.begin().starts_with(sync_message()));
+    CHECK(feed(machine, ready() + probe_answer + probe_end) == step::probed);
+    (void)machine.verify(plan_for("SELECT email_address AS email FROM users"));
+    CHECK(feed(machine, verified) == step::verified);
+    CHECK(machine.retry().bytes == parse("s", "SELECT email_address AS email FROM users") + frame('D', "Ss\0"s) + flush());
+}
+
+TEST_CASE("a statement prepared before is prepared again under its name, with the types the client was told") {
+    auto const asked = bind("s1") + execute() + sync_message();
+    auto const request = failed(asked);
+    heal_machine machine{request, {}};
+    REQUIRE(machine.possible());
+    CHECK(feed(machine, probe_answer + data_row({"3", "0", "SELECT email FROM users WHERE id = $1", "{23}"}) + probe_end) == step::probed);
+    CHECK(machine.question().sql == "SELECT email FROM users WHERE id = $1");
+    CHECK(machine.question().prepared);
+    (void)machine.verify(plan_for("SELECT email_address AS email FROM users WHERE id = $1"));
+    CHECK(feed(machine, verified) == step::verified);
+    std::string expected = close_statement("s1");
+    std::uint32_t const types[] = {23};
+    wire::append_parse(expected, "s1", "SELECT email_address AS email FROM users WHERE id = $1", types);
+    CHECK(machine.retry().bytes == expected + asked);
+    CHECK(own_answers(machine.retry()) == 2);
+}
+
+TEST_CASE("a statement whose text the server does not know is not healed") {
+    auto const request = failed(bind("s1") + sync_message());
+    heal_machine machine{request, {}};
+    CHECK(feed(machine, probe_answer + probe_end) == step::refused);
+    auto const unnamed = failed(bind("") + sync_message());
+    CHECK_FALSE(heal_machine{unnamed, {}}.possible());
+    auto const portal = failed(execute() + sync_message());
+    CHECK_FALSE(heal_machine{portal, {}}.possible());
+}
+
+TEST_CASE("a plan is refused where PostgreSQL refuses it or would answer with another shape") {
+    auto const request = failed(query("SELECT email FROM users"));
+    for (auto const& answer : {
+             frame('1') + frame('t', "\0\0"s) + description("email_address", 16384, 25) + frame('3') + ready(), // label
+             frame('1') + frame('t', "\0\0"s) + description("email", 16385, 25) + frame('3') + ready(),         // table
+             frame('1') + frame('t', "\0\0"s) + description("email", 16384, 1043) + frame('3') + ready(),       // type
+             frame('1') + frame('t', "\0\0"s) + frame('T', "\0\0"s) + frame('3') + ready(),                     // count
+             frame('1') + frame('t', "\0\0"s) + frame('n') + frame('3') + ready(),                              // no rows
+             error({"C42501", "Mno rights"}) + ready(),
+             frame('1') + ready(),
+         }) {
+        heal_machine machine{request, {}};
+        (void)feed(machine, probe_answer + probe_end);
+        (void)machine.verify(plan_for("SELECT email_address AS email FROM users"));
+        CHECK(feed(machine, answer) == step::refused);
+        CHECK_FALSE(machine.reason().empty());
+    }
+}
+
+TEST_CASE("what the client shall hear meanwhile it hears, and nothing of the conversation") {
+    auto const request = failed(query("SELECT email FROM users"));
+    heal_machine machine{request, {}};
+    std::string to_client;
+    CHECK(feed(machine, frame('A', "news") + probe_answer + frame('N', "ours") + frame('S', "a\0b\0"s) + probe_end, to_client) == step::probed);
+    CHECK(to_client == frame('A', "news") + frame('S', "a\0b\0"s));
+}
+
+TEST_CASE("a probe that fails, or that is not understood, ends the heal") {
+    auto const request = failed(query("SELECT email FROM users"));
+    heal_machine failed{request, {}};
+    CHECK(feed(failed, error({"C42501"}) + ready()) == step::refused);
+    heal_machine odd{request, {}};
+    CHECK(feed(odd, frame('1') + data_row({"1"}) + ready()) == step::refused);
+}
+
+TEST_CASE("requests that are cut off or malformed are not healed") {
+    for (auto const& bytes : {""s, "Q\0\0\0\x20SELECT"s, frame('Q', "no end"), frame('P', "s\0no end"), frame('F', "x")}) {
+        auto const request = failed(bytes);
+        CHECK_FALSE(heal_machine{request, {}}.possible());
+    }
+}

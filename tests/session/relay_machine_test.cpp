@@ -1,0 +1,797 @@
+#include "session/frames.hpp"
+
+#include "pgmend/session/relay_machine.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <map>
+
+using namespace pgmend;
+using namespace pgmend::test;
+using namespace std::string_literals;
+using session::relay_machine;
+
+namespace {
+
+/// A session without sockets: carries what is not consumed, collects what is forwarded. Each side's bytes come in pieces
+/// of at most `piece` bytes.
+struct relay {
+    explicit relay(bool heals = true, std::size_t piece_bytes = 1u << 20) : machine{{heals, 65536}}, piece{piece_bytes} {}
+
+    void client(std::string_view bytes) {
+        for (std::size_t at = 0; at < bytes.size(); at += piece) feed(bytes.substr(at, piece), client_carry, to_server, true);
+    }
+    void server(std::string_view bytes) {
+        for (std::size_t at = 0; at < bytes.size(); at += piece) {
+            if (machine.holding()) server_carry += bytes.substr(at, piece);
+            else feed(bytes.substr(at, piece), server_carry, to_client, false);
+        }
+    }
+    void resume() { feed({}, server_carry, to_client, false); }
+
+    std::string take_client() { return std::exchange(to_client, {}); }
+    std::string take_server() { return std::exchange(to_server, {}); }
+
+    relay_machine machine;
+    std::size_t piece;
+    std::string client_carry, server_carry, to_server, to_client;
+
+  private:
+    void feed(std::string_view bytes, std::string& carry, std::string& out, bool from_client) {
+        std::string const input = std::exchange(carry, {}) + std::string{bytes};
+        std::string_view rest = input;
+        for (bool again = true; again && !machine.holding();) {
+            auto const step = from_client ? machine.on_client(rest) : machine.on_server(rest);
+            rest.remove_prefix(step.consumed);
+            out += step.forward;
+            again = step.again;
+        }
+        carry = rest;
+    }
+};
+
+healing::plan renamed(std::string sql) {
+    healing::plan plan;
+    plan.sql = std::move(sql);
+    plan.edits = {{7, 12, "email_address AS email"}};
+    return plan;
+}
+
+/// The held request is sent again, edited; `own`: messages of pgmend's own ahead of it.
+void retry(relay& r, std::vector<session::request_kind> own = {}, std::string notice = {}) {
+    auto const& held = r.machine.held();
+    session::retry_request again;
+    for (auto const kind : own) again.answers.push_back({kind, true, {}});
+    for (auto i = held.first;; ++i) {
+        auto const message = session::message_at(held.request, i);
+        if (message.empty()) break;
+        static std::map<char, session::request_kind> const kinds{
+            {'Q', session::request_kind::query}, {'P', session::request_kind::parse},   {'B', session::request_kind::bind},
+            {'D', session::request_kind::describe}, {'E', session::request_kind::execute}, {'C', session::request_kind::close},
+            {'S', session::request_kind::sync}};
+        again.answers.push_back({kinds.at(message[0]), false, {}});
+    }
+    again.first = held.first;
+    again.decisive = held.failed;
+    again.text = std::make_shared<session::healed_text>(healing::make_healed_text(renamed("SELECT email_address AS email"), "SELECT email"));
+    r.to_client += r.machine.begin_retry(again, std::move(notice));
+    r.resume();
+}
+
+auto const row = frame('T', "\0\0"s) + frame('D', "\0\0"s) + complete("SELECT 1");
+
+} // namespace
+
+TEST_CASE("whatever both sides send arrives unchanged, in pieces of every size") {
+    std::string const requests = query("SELECT 1") + parse("s", "SELECT 2") + bind("s") + execute() + sync_message() + flush() +
+                                 query("COPY t FROM STDIN") + frame('d', std::string(9000, 'x')) + frame('c') +
+                                 frame('F', "function call") + query(std::string(70000, 'q')) + frame('X');
+    std::string const answers = row + ready() + frame('1') + frame('2') + frame('D', std::string(20000, 'd')) + complete("SELECT 1") +
+                                ready('T') + frame('N', "notice") + frame('A', "notify") + frame('S', "a\0b\0"s) +
+                                error({"C42703", "P1"}) + frame('G', "\0\0\0"s) + ready('E') + frame('V') + ready();
+    for (std::size_t piece = 1; piece < 40; ++piece) {
+        relay r{true, piece};
+        r.client(requests);
+        CHECK(r.take_server() == requests);
+        r.server(answers);
+        CHECK(r.take_client() == answers);
+    }
+}
+
+TEST_CASE("a frame of the server's is forwarded whole or not at all, so that an error fits behind it") {
+    relay r;
+    r.client(query("SELECT 1"));
+    r.server(frame('D', std::string(100, 'x')).substr(0, 50));
+    CHECK(r.take_client().empty());
+    CHECK(r.machine.client_at_boundary());
+    relay large;
+    large.client(query("SELECT 1"));
+    large.server(frame('D', std::string(100000, 'x')).substr(0, 50));
+    CHECK(large.take_client().size() == 50);
+    CHECK_FALSE(large.machine.client_at_boundary());
+}
+
+TEST_CASE("bytes that are not the protocol go to the server, which says so itself") {
+    for (auto const& bytes : {"\x7f"s, "GET / HTTP/1.1\r\n"s, "Q\0\0\0\3"s, "Q\xff\xff\xff\xff"s}) {
+        relay r;
+        r.client(bytes);
+        CHECK(r.take_server() == bytes);
+    }
+}
+
+TEST_CASE("a server whose frames have impossible lengths is noticed") {
+    relay r;
+    r.server("Z\0\0\0\1I"s);
+    CHECK(r.machine.server_broken());
+    CHECK(r.take_client().empty());
+}
+
+TEST_CASE("a session is idle between requests, outside transactions, and not before a request's end") {
+    relay r;
+    CHECK(r.machine.idle());
+    r.client(query("BEGIN"));
+    CHECK_FALSE(r.machine.idle());
+    r.server(complete("BEGIN") + ready('T'));
+    CHECK_FALSE(r.machine.idle());
+    r.client(query("COMMIT"));
+    r.server(complete("COMMIT") + ready('I'));
+    CHECK(r.machine.idle());
+    r.client(parse("", "SELECT 1"));
+    CHECK_FALSE(r.machine.idle());
+    r.client(sync_message());
+    CHECK_FALSE(r.machine.idle());
+    r.server(frame('1') + ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("two requests on their way need two answers") {
+    relay r;
+    r.client(query("SELECT 1") + query("SELECT 2"));
+    r.server(row + ready());
+    CHECK_FALSE(r.machine.idle());
+    r.server(row + ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("the Sync that libpq sends ahead of copy data is ignored by the server and has no answer") {
+    relay r;
+    r.client(parse("", "COPY t FROM STDIN") + bind("") + execute() + sync_message());
+    r.server(frame('1') + frame('2') + frame('G', "\0\0\0"s));
+    r.client(frame('d', "1\n") + frame('c') + sync_message());
+    r.server(complete("COPY 1") + ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("an error of the statement's analysis is held until its ReadyForQuery, in pieces of every size") {
+    auto const request = query("SELECT email");
+    for (std::size_t piece = 1; piece < 20; ++piece) {
+        relay r{true, piece};
+        r.client(request);
+        r.server(missing_column());
+        CHECK_FALSE(r.machine.holding());
+        r.server(ready());
+        REQUIRE(r.machine.holding());
+        CHECK(r.take_client().empty());
+        CHECK(r.machine.held().request == request);
+        CHECK(r.machine.held().error == missing_column());
+        CHECK_FALSE(r.machine.held().open);
+        CHECK(r.machine.release_error(false) == missing_column() + ready());
+        CHECK(r.machine.idle());
+    }
+}
+
+TEST_CASE("what the server sends between a held error and its ReadyForQuery stays in its place") {
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + frame('N', "notice") + ready());
+    CHECK(r.machine.release_error(false) == missing_column() + frame('N', "notice") + ready());
+}
+
+TEST_CASE("an error before the client's Sync is held at once, and what follows the client is told is discarded up to its Sync") {
+    relay r;
+    auto const begun = parse("s", "SELECT email") + flush();
+    r.client(begun);
+    r.server(missing_column());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().open);
+    CHECK(r.machine.held().request == begun);
+    CHECK(r.machine.release_error(true) == missing_column());
+    (void)r.take_server();
+    for (std::size_t piece = 1; piece < 12; ++piece) {
+        relay copy = r;
+        copy.piece = piece;
+        copy.client(bind("other") + frame('B', std::string(100000, 'b')) + execute() + sync_message() + query("SELECT 1"));
+        CHECK(copy.take_server() == sync_message() + query("SELECT 1"));
+    }
+}
+
+TEST_CASE("an error is not held where something may have happened, or nothing can be done again in order") {
+    auto const held = [](std::string const& requests, std::string const& answers, bool heals = true) {
+        relay r{heals};
+        r.client(requests);
+        r.server(answers);
+        if (!r.machine.holding()) CHECK(r.take_client() == answers);
+        return r.machine.holding();
+    };
+    auto const q = query("SELECT email");
+    CHECK(held(q, missing_column() + ready()));
+    CHECK(held(q, error({"C42P01", "P8"}) + ready()));
+    CHECK(held(close_statement("old") + parse("s", "SELECT email") + sync_message(), frame('3') + missing_column() + ready()));
+    CHECK(held(parse("a", "SELECT 1") + frame('D', "Sa\0"s) + flush() + parse("b", "SELECT email") + sync_message(),
+               frame('1') + frame('t', "\0\0"s) + frame('n') + missing_column() + ready()));
+
+    CHECK_FALSE(held(q, missing_column() + ready(), false));                             // healing is off
+    CHECK_FALSE(held(q, error({"C22012"}) + ready()));                                   // another failure
+    CHECK_FALSE(held(q, error({"C42703"}, "FATAL") + ready()));
+    CHECK_FALSE(held(q, error({"C42703", "p3", "qSELECT email"}) + ready()));            // inside a function
+    CHECK_FALSE(held(q, error({"C42703", "WPL/pgSQL function f()"}) + ready()));
+    CHECK_FALSE(held(q + q, missing_column() + ready()));                                // another request follows
+    CHECK_FALSE(held(q + parse("", "SELECT 1").substr(0, 3), "Z\0\0\0\5I"s + missing_column() + ready()));
+    CHECK_FALSE(held(query(std::string(100000, 'x')), missing_column() + ready()));      // too long to be kept
+    CHECK_FALSE(held({}, missing_column()));                                             // nobody asked
+}
+
+TEST_CASE("what was answered ahead of the error and right with it is held too, and given out with it") {
+    auto const pipeline = parse("a", "SELECT 1") + bind("a") + execute() + parse("b", "SELECT email") + sync_message();
+    auto const answers = frame('1') + frame('2') + complete("SELECT 1") + missing_column() + ready();
+    relay r;
+    r.client(pipeline);
+    r.server(answers);
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().request == pipeline);
+    CHECK(r.machine.held().first == 1); // Parse stays done, Bind is undone by the rollback
+    CHECK(r.machine.held().failed == 3);
+    CHECK(r.take_client() == frame('1'));
+    CHECK(r.machine.release_error(false) == answers.substr(5));
+    CHECK(r.machine.idle());
+
+    relay text;
+    text.client(query("INSERT; SELECT email"));
+    text.server(complete("INSERT 0 1") + missing_column() + ready());
+    REQUIRE(text.machine.holding());
+    CHECK(text.machine.held().text_begun);
+    CHECK(text.take_client().empty());
+
+    relay half;
+    half.client(frame('D', "Sa\0"s) + sync_message());
+    half.server(frame('t', "\0\0"s) + missing_column() + ready());
+    REQUIRE(half.machine.holding());
+    CHECK(half.take_client().empty());
+    CHECK(half.machine.release_error(false) == frame('t', "\0\0"s) + missing_column() + ready());
+}
+
+TEST_CASE("an error is not held once the client has seen an answer that a repetition could contradict") {
+    relay r;
+    r.client(parse("a", "SELECT 1") + bind("a") + execute() + flush());
+    r.server(frame('1') + frame('2') + complete("SELECT 1"));
+    r.client(parse("b", "SELECT email") + sync_message());
+    r.server(missing_column() + ready());
+    CHECK_FALSE(r.machine.holding());
+    relay half;
+    half.client(frame('D', "Sa\0"s) + sync_message());
+    half.server(frame('t', "\0\0"s));
+    half.server(missing_column() + ready());
+    CHECK_FALSE(half.machine.holding());
+}
+
+TEST_CASE("a request that failed is held although others were answered before it") {
+    relay r;
+    r.client(query("SELECT 1") + query("SELECT email"));
+    r.server(row + ready() + missing_column() + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.take_client() == row + ready());
+    CHECK(r.machine.held().request == query("SELECT email"));
+}
+
+TEST_CASE("an error inside a transaction block is not held") {
+    relay r;
+    r.client(query("BEGIN"));
+    r.server(complete("BEGIN") + ready('T'));
+    (void)r.take_client();
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready('E'));
+    CHECK_FALSE(r.machine.holding());
+    CHECK(r.take_client() == missing_column() + ready('E'));
+}
+
+TEST_CASE("the answer of a retry reaches the client as if it were the first") {
+    for (std::size_t piece = 1; piece < 20; ++piece) {
+        relay r{true, piece};
+        r.client(query("SELECT email"));
+        r.server(missing_column() + ready());
+        retry(r);
+        r.server(row + ready());
+        CHECK(r.take_client() == row + ready());
+        CHECK(r.machine.take_healed());
+        CHECK_FALSE(r.machine.take_healed());
+        CHECK_FALSE(r.machine.take_retry_failed());
+        CHECK(r.machine.idle());
+    }
+}
+
+TEST_CASE("a retry that fails answers with the first error") {
+    for (std::size_t piece = 1; piece < 20; ++piece) {
+        relay r{true, piece};
+        r.client(query("SELECT email"));
+        r.server(missing_column() + ready());
+        retry(r, {}, frame('N', "healed"));
+        r.server(frame('N', "x") + error({"C42501", "Mno rights"}) + frame('A', "note") + ready());
+        CHECK(r.take_client() == frame('A', "note") + missing_column() + ready());
+        CHECK(r.machine.take_retry_failed());
+        CHECK_FALSE(r.machine.take_healed());
+        CHECK(r.machine.idle());
+    }
+}
+
+TEST_CASE("a second statement prepared before the client's Sync is held from its own Parse on") {
+    relay r;
+    r.client(parse("a", "SELECT email") + flush());
+    r.server(missing_column());
+    retry(r);
+    r.server(frame('1'));
+    CHECK(r.take_client() == frame('1'));
+    r.client(parse("b", "SELECT name") + flush());
+    r.server(missing_column());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().open);
+    CHECK(r.machine.held().request == parse("a", "SELECT email") + flush() + parse("b", "SELECT name") + flush());
+    CHECK(r.machine.held().failed == 1);
+    CHECK(r.machine.held().first == 1);
+}
+
+TEST_CASE("a retry that meets another rename is held again, a few times, with the first error kept") {
+    auto const other = error({"C42P01", "Mno such table", "P3"});
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready());
+    for (int i = 0; i < 3; ++i) {
+        retry(r);
+        r.server(other + ready());
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().error == missing_column());
+        CHECK(r.machine.held().request == query("SELECT email"));
+    }
+    retry(r);
+    r.server(other + ready());
+    CHECK_FALSE(r.machine.holding());
+    CHECK(r.take_client() == missing_column() + ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("an error that is the healed statement's own answer reaches the client") {
+    relay r;
+    r.client(query("INSERT"));
+    r.server(missing_column() + ready());
+    retry(r);
+    r.server(error({"C23505", "Mduplicate key"}) + ready());
+    CHECK(r.take_client() == error({"C23505", "Mduplicate key"}) + ready());
+    CHECK(r.machine.take_healed());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("a retry that fails before the client's Sync leaves the server as it was: waiting for the Sync") {
+    relay r;
+    r.client(parse("s", "SELECT email") + flush());
+    r.server(missing_column());
+    retry(r);
+    r.server(error({"C42501"}));
+    CHECK(r.take_client() == missing_column());
+    (void)r.take_server();
+    r.client(bind("s") + sync_message());
+    CHECK(r.take_server() == bind("s") + sync_message());
+    r.server(ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("answers to messages of pgmend's own are swallowed") {
+    relay r;
+    r.client(bind("s") + execute() + sync_message());
+    r.server(missing_column() + ready());
+    retry(r, {session::request_kind::close, session::request_kind::parse});
+    r.server(frame('3') + frame('1') + frame('2') + complete("SELECT 0") + ready());
+    CHECK(r.take_client() == frame('2') + complete("SELECT 0") + ready());
+}
+
+TEST_CASE("notices of a successful retry reach the client, pgmend's own first") {
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready());
+    retry(r, {}, frame('N', "healed"));
+    r.server(frame('N', "server's") + row + ready());
+    CHECK(r.take_client() == frame('N', "healed") + frame('N', "server's") + row + ready());
+}
+
+TEST_CASE("an error later in a healed request has the position of the text that the client sent") {
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready());
+    retry(r);
+    r.server(row + error({"C42601", "P30"}) + ready());
+    CHECK(r.take_client() == row + error({"C42601", "P13"}) + ready());
+    r.client(query("SELECT x"));
+    r.server(error({"C42601", "P30"}) + ready());
+    CHECK(r.take_client() == error({"C42601", "P30"}) + ready());
+}
+
+TEST_CASE("of a text with several statements the retry's answers are kept back until its end") {
+    auto const several = [](relay& r) {
+        r.client(query("INSERT; SELECT email"));
+        r.server(complete("INSERT 0 1") + missing_column() + ready());
+        session::retry_request again;
+        again.answers.push_back({session::request_kind::query, false, {}});
+        again.whole_text = true;
+        again.text = std::make_shared<session::healed_text>(healing::make_healed_text(renamed("INSERT; SELECT email_address AS email"), "x"));
+        r.to_client += r.machine.begin_retry(again, {});
+        r.resume();
+    };
+    for (std::size_t piece = 1; piece < 20; ++piece) {
+        relay whole{true, 1u << 20};
+        several(whole);
+        whole.piece = piece;
+        whole.server(complete("INSERT 0 1") + row);
+        CHECK(whole.take_client().empty());
+        whole.server(ready());
+        CHECK(whole.take_client() == complete("INSERT 0 1") + row + ready());
+        CHECK(whole.machine.take_healed());
+        CHECK(whole.machine.idle());
+    }
+    relay failing;
+    several(failing);
+    failing.server(complete("INSERT 0 1") + error({"C42501"}) + ready());
+    CHECK(failing.take_client() == complete("INSERT 0 1") + missing_column() + ready());
+    CHECK(failing.machine.take_retry_failed());
+}
+
+TEST_CASE("a request sent again as it was answers with whatever comes, and is not held once more") {
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready());
+    session::retry_request again;
+    again.answers.push_back({session::request_kind::query, false, {}});
+    again.as_it_was = true;
+    CHECK(r.machine.begin_retry(again, {}).empty());
+    r.server(missing_column() + ready());
+    CHECK(r.take_client() == missing_column() + ready());
+    CHECK_FALSE(r.machine.take_healed());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("a request that fails after a heal is held on its own account") {
+    relay r;
+    r.client(query("SELECT email"));
+    r.server(missing_column() + ready());
+    retry(r);
+    r.server(row + ready());
+    r.client(query("SELECT name"));
+    r.server(missing_column() + ready());
+    CHECK(r.machine.holding());
+    CHECK(r.machine.held().request == query("SELECT name"));
+}
+
+TEST_CASE("parameters of the session are followed") {
+    relay r;
+    r.server(frame('S', "client_encoding\0LATIN1\0"s) + frame('S', "standard_conforming_strings\0off\0"s) +
+             frame('S', "application_name\0shop\0"s));
+    CHECK(r.machine.client_encoding() == "LATIN1");
+    CHECK_FALSE(r.machine.standard_conforming_strings());
+    CHECK(r.machine.application_name() == "shop");
+}
+
+TEST_CASE("a FATAL error is the server's good-bye, a Terminate the client's") {
+    relay r;
+    r.server(error({"C57P01"}, "FATAL"));
+    CHECK(r.machine.server_said_goodbye());
+    r.client(frame('X'));
+    CHECK(r.machine.terminated());
+}
+
+// ------------------------------------------------------------------------------------ tier 1
+
+namespace {
+
+/// Says what the test wants it to say.
+struct scripted : session::preflight {
+    bool active(bool) override { return true; }
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool) override {
+        auto const found = answers.find(std::string{sql});
+        return found == answers.end() ? session::advice{} : found->second;
+    }
+    session::advice look_at_bind(base::byte_view statement, bool) override {
+        session::advice any;
+        any.controls_transaction = any.ends_transaction = !statement.empty();
+        return any;
+    }
+    void passed_unseen() override {}
+    void worked(std::uint64_t token) override { tokens.push_back(token); }
+    void settled(char) override {}
+
+    std::map<std::string, session::advice> answers;
+    std::vector<std::uint64_t> tokens;
+};
+
+struct checked_relay : relay {
+    checked_relay() { machine.configure({true, 65536}, &check); }
+    void in_transaction() {
+        client(query("BEGIN"));
+        server(complete("BEGIN") + ready('T'));
+        (void)take_client();
+        (void)take_server();
+    }
+    scripted check;
+};
+
+session::advice edit_to(std::string sql, std::string notice = {}) {
+    auto note = std::make_shared<session::answer_note>();
+    note->healed = std::make_shared<healing::healed_text const>(healing::make_healed_text(renamed(std::move(sql)), "SELECT email"));
+    note->notice = std::move(notice);
+    session::advice given;
+    given.what = session::advice::kind_type::edit;
+    given.note = std::move(note);
+    return given;
+}
+
+session::advice guarded(std::uint64_t token) {
+    session::advice given;
+    given.guard = true;
+    given.token = token;
+    return given;
+}
+
+/// What the server answers to a statement of pgmend's own.
+auto const own_done = frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
+
+std::size_t count_of(std::string const& text, std::string_view part) {
+    std::size_t count = 0;
+    for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+    return count;
+}
+
+} // namespace
+
+TEST_CASE("a text that is known to need it is sent edited, in one piece with what follows it") {
+    checked_relay r;
+    r.check.answers["SELECT email"] = edit_to("SELECT email_address AS email");
+    r.client(query("SELECT 1") + query("SELECT email") + query("SELECT 2"));
+    CHECK(r.take_server() == query("SELECT 1") + query("SELECT email_address AS email") + query("SELECT 2"));
+    r.server(row + ready() + row + ready() + row + ready());
+    CHECK(r.take_client() == row + ready() + row + ready() + row + ready());
+    CHECK(r.machine.take_answered().size() == 1);
+
+    r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message());
+    CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + execute() + sync_message());
+    r.server(frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
+    CHECK(r.take_client() == frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
+}
+
+TEST_CASE("the notice of a heal goes ahead of its answer, once a request") {
+    checked_relay r;
+    r.check.answers["SELECT email"] = edit_to("SELECT email_address AS email", frame('N', "healed"));
+    r.client(query("SELECT email"));
+    r.server(row + ready());
+    CHECK(r.take_client() == frame('N', "healed") + row + ready());
+    r.client(query("SELECT email"));
+    r.server(error({"C42501"}) + ready());
+    CHECK(r.take_client() == error({"C42501"}) + ready());
+}
+
+TEST_CASE("an edited statement that fails to be analysed is held with the client's own text") {
+    checked_relay r;
+    r.check.answers["SELECT email"] = edit_to("SELECT email_address AS email");
+    r.client(query("SELECT email"));
+    r.server(error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().request == query("SELECT email"));
+    CHECK(r.machine.held().edits.size() == 1);
+}
+
+TEST_CASE("a text that has to be asked about waits, with all behind it, in pieces of every size") {
+    auto const input = query("SELECT 1") + parse("", "SELECT email") + bind("") + sync_message();
+    for (std::size_t piece = 1; piece < 60; ++piece) {
+        checked_relay r;
+        r.piece = piece;
+        r.check.answers["SELECT email"].what = session::advice::kind_type::ask;
+        std::string carry;
+        std::string sent;
+        for (std::size_t at = 0; at < input.size() && !r.machine.asking(); at += piece) {
+            carry += input.substr(at, piece);
+            auto const step = r.machine.on_client(carry);
+            sent += step.forward;
+            carry.erase(0, step.consumed);
+            if (r.machine.asking()) carry += input.substr(std::min(input.size(), at + piece));
+        }
+        REQUIRE(r.machine.asking());
+        CHECK(r.machine.asked().sql == "SELECT email");
+        CHECK(sent == query("SELECT 1"));
+        CHECK_FALSE(r.machine.quiet());
+        r.server(row + ready());
+        CHECK(r.machine.quiet());
+        r.machine.answer(edit_to("SELECT email_address AS email"));
+        auto const step = r.machine.on_client(carry);
+        CHECK(step.forward == parse("", "SELECT email_address AS email") + bind("") + sync_message());
+    }
+}
+
+TEST_CASE("a text that is blocked fails with pgmend's error, and aborts a transaction block as any error") {
+    checked_relay r;
+    auto note = std::make_shared<session::answer_note>();
+    note->error = error({"C0A000", "Mblocked"});
+    r.check.answers["UPDATE t"].what = session::advice::kind_type::block;
+    r.check.answers["UPDATE t"].note = note;
+    r.in_transaction();
+    r.client(query("UPDATE t"));
+    CHECK(r.take_server() == query("?"));
+    r.server(error({"C42601", "P1"}) + ready('E'));
+    CHECK(r.take_client() == note->error + ready('E'));
+}
+
+TEST_CASE("inside a transaction block a savepoint travels ahead in the same packet, and the client never sees it") {
+    for (bool const extended : {false, true}) {
+        checked_relay r;
+        auto const request = extended ? parse("", "SELECT a") + bind("") + execute() + sync_message() : query("SELECT a");
+        r.check.answers["SELECT a"] = guarded(7);
+        r.in_transaction();
+        r.client(request);
+        auto const sent = r.take_server();
+        CHECK(sent.ends_with(request));
+        CHECK(count_of(sent, "SAVEPOINT") == 1);
+        r.server(own_done + (extended ? "" : ready('T')) + row + ready('T'));
+        CHECK(r.take_client() == row + ready('T'));
+        CHECK(r.check.tokens == std::vector<std::uint64_t>{7});
+
+        r.client(query("SELECT b"));
+        auto const next = r.take_server();
+        CHECK(count_of(next, "RELEASE SAVEPOINT") == 1);
+        CHECK(next.ends_with(sync_message() + query("SELECT b")));
+        r.server(own_done + ready('T') + row + ready('T'));
+        CHECK(r.take_client() == row + ready('T'));
+        r.client(query("SELECT c"));
+        CHECK(r.take_server() == query("SELECT c"));
+    }
+}
+
+TEST_CASE("ahead of what ends the block, or of what is not known, nothing is released") {
+    session::advice ending;
+    ending.controls_transaction = ending.ends_transaction = true;
+    for (auto const& next : {query("COMMIT"), bind("unknown") + execute() + sync_message(), execute() + sync_message()}) {
+        checked_relay r;
+        r.check.answers["SELECT a"] = guarded(7);
+        r.check.answers["COMMIT"] = ending;
+        r.in_transaction();
+        r.client(query("SELECT a"));
+        r.server(own_done + ready('T') + row + ready('T'));
+        (void)r.take_server();
+        r.client(next);
+        CHECK(r.take_server() == next);
+        r.server(complete("X") + ready('T'));
+        r.client(query("SELECT b"));
+        CHECK(r.take_server() == query("SELECT b"));
+    }
+}
+
+TEST_CASE("an error behind a savepoint of pgmend's is held inside a transaction block") {
+    checked_relay r;
+    r.check.answers["SELECT email"] = guarded(7);
+    r.in_transaction();
+    r.client(query("SELECT email"));
+    r.server(own_done + ready('T') + missing_column() + ready('E'));
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().guarded);
+    CHECK(r.take_client().empty());
+    CHECK(r.machine.release_error(false) == missing_column() + ready('E'));
+    CHECK(r.check.tokens.empty());
+
+    checked_relay other; // a statement without a guard: nothing could be undone
+    other.in_transaction();
+    other.client(query("SELECT email"));
+    other.server(missing_column() + ready('E'));
+    CHECK_FALSE(other.machine.holding());
+}
+
+TEST_CASE("a request that fails again behind each retry is given up in the end") {
+    relay r;
+    r.client(parse("", "SELECT email") + bind("") + execute() + sync_message());
+    int holds = 0;
+    for (int i = 0; i < 100; ++i) {
+        r.server((i == 0 ? "" : frame('1')) + missing_column() + ready());
+        if (!r.machine.holding()) break;
+        ++holds;
+        retry(r);
+    }
+    CHECK(holds > 0);
+    CHECK(holds < 20);
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("a changed schema is told once it is committed") {
+    relay r;
+    r.client(query("BEGIN") + query("ALTER"));
+    r.server(complete("BEGIN") + ready('T') + complete("ALTER TABLE") + ready('T'));
+    CHECK_FALSE(r.machine.take_schema_changed());
+    r.client(query("COMMIT"));
+    r.server(complete("COMMIT") + ready('I'));
+    CHECK(r.machine.take_news());
+    CHECK(r.machine.take_schema_changed());
+    CHECK_FALSE(r.machine.take_schema_changed());
+}
+
+namespace {
+
+struct counted_relay : relay {
+    counted_relay() {
+        machine.measure({&worker, &figures.of(worker, "shop"), 0});
+        machine.set_now(1000);
+    }
+    std::uint64_t statements(telemetry::statement_kind kind, std::size_t tier) const {
+        return worker.statements[static_cast<std::size_t>(kind)][tier].get().count();
+    }
+    telemetry::database_totals totals() const { return figures.databases().at("shop"); }
+
+    telemetry::registry figures;
+    telemetry::worker_figures& worker{figures.add_worker()};
+};
+
+using kind = telemetry::statement_kind;
+
+} // namespace
+
+TEST_CASE("statements are counted by kind, each from when it came or the one before it ended") {
+    counted_relay r;
+    r.client(query("SELECT 1; INSERT INTO t VALUES (1)"));
+    r.machine.set_now(1100);
+    r.server(complete("SELECT 1"));
+    r.machine.set_now(1400);
+    r.server(complete("INSERT 0 1") + ready());
+    CHECK(r.statements(kind::select, 0) == 1);
+    CHECK(r.statements(kind::insert, 0) == 1);
+    CHECK(r.totals().statement_us == 400);
+    CHECK(r.totals().transactions == 1);
+    CHECK(r.totals().transaction_us == 400);
+}
+
+TEST_CASE("a transaction is counted once, and lasts from its first message to its end") {
+    counted_relay r;
+    r.client(query("BEGIN"));
+    r.server(complete("BEGIN") + ready('T'));
+    r.machine.set_now(5000);
+    r.client(parse("", "UPDATE t SET a = 1") + bind("") + execute() + sync_message());
+    r.server(frame('1') + frame('2') + complete("UPDATE 1") + ready('T'));
+    CHECK(r.totals().transactions == 0);
+    r.machine.set_now(9000);
+    r.client(query("COMMIT"));
+    r.server(complete("COMMIT") + ready());
+    CHECK(r.totals().transactions == 1);
+    CHECK(r.totals().transaction_us == 8000);
+    CHECK(r.statements(kind::update, 0) == 1);
+    CHECK(r.statements(kind::other, 0) == 2);
+}
+
+TEST_CASE("errors that reach the client are counted by class, once, held ones too") {
+    counted_relay r;
+    r.client(query("SELECT 1/0"));
+    r.server(error({"C22012"}) + ready());
+    CHECK(r.worker.errors[telemetry::class_of("22012")].get() == 1);
+    r.client(query("SELECT email"));
+    r.server(error({"C42703", "P8"}) + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.worker.errors[telemetry::class_of("42703")].get() == 0);
+    r.to_client += r.machine.release_error(true);
+    CHECK(r.worker.errors[telemetry::class_of("42703")].get() == 1);
+    CHECK(r.totals().statements == 0);
+}
+
+TEST_CASE("a statement that was sent again counts as healed after it failed, from its first sending on") {
+    counted_relay r;
+    r.client(query("SELECT email"));
+    r.machine.set_now(2000);
+    r.server(error({"C42703", "P8"}) + ready());
+    REQUIRE(r.machine.holding());
+    retry(r);
+    r.machine.set_now(4000);
+    r.server(complete("SELECT 1") + ready());
+    CHECK(r.machine.take_healed());
+    CHECK(r.statements(kind::select, 2) == 1);
+    CHECK(r.totals().statement_us == 3000);
+    r.client(query("SELECT 1"));
+    r.server(complete("SELECT 1") + ready());
+    CHECK(r.statements(kind::select, 0) == 1);
+}
