@@ -503,6 +503,25 @@ listen postgres
 # ------------------------------------------------------------------------------------------------ programs
 
 
+def know(proxy: Pgmend, database: str = "test") -> None:
+    """Until pgmend has read the catalog as it is now: what it read at its start, or is reading, may be older."""
+    with psycopg.connect(conninfo(proxy.port, database), autocommit=True) as app, \
+         psycopg.connect(conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
+        def loads() -> int:
+            cursor = admin.execute("SHOW SCHEMA")
+            names = [column.name for column in cursor.description or ()]
+            rows = [dict(zip(names, values)) for values in cursor.fetchall()]
+            return next((row["loads"] for row in rows if row["database"] == database and row["version"] is not None), 0)
+
+        before = loads()
+
+        def read_anew() -> bool:
+            app.execute(f'ALTER DATABASE "{database}" RESET ALL')  # its command tag calls for a reading, and one may be under way
+            return loads() >= before + 2
+
+        wait_until(read_anew, f"the schema of {database} is known")
+
+
 def psql(port: int, script: str, *options: str, database: str = "test", user: str = "postgres",
          check: bool = True, env: dict[str, str] | None = None, **parameters: Any) -> "subprocess.CompletedProcess[str]":
     """Runs a psql script. `options` go to psql itself, `parameters` into the connection string."""

@@ -27,10 +27,6 @@ def console(port: int, **options: Any) -> "psycopg.Connection[Any]":
     return psycopg.connect(harness.conninfo(port, "pgmend"), autocommit=True, **options)
 
 
-def know(admin: "psycopg.Connection[Any]", database: str) -> None:
-    harness.wait_until(lambda: [row for row in admin.execute("SHOW SCHEMA").fetchall() if row[0] == database and row[1] is not None], "the schema is known")
-
-
 @pytest.fixture
 def proxy(start_pgmend: Any) -> harness.Pgmend:
     return start_pgmend(control="user=postgres")
@@ -97,7 +93,7 @@ def test_asyncpg(proxy: harness.Pgmend) -> None:
 
 def test_schema_changes_sessions_and_databases_are_shown(proxy: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     with psycopg.connect(harness.conninfo(proxy.port, database, application_name="shop-app"), autocommit=True) as app, console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
         app.execute("CREATE TABLE users (id int, email text)")
         harness.wait_until(lambda: [row for row in admin.execute("SHOW CHANGES").fetchall() if row[0] == database and row[4] == "table public.users added"],
                            "the change is shown")
@@ -200,7 +196,7 @@ def patterns(admin: "psycopg.Connection[Any]", database: str) -> list[tuple[Any,
 def test_suspending_an_active_pattern_holds_from_the_next_statement_on(proxy: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text)", database=database)
     with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app, console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
         app.execute("ALTER TABLE users RENAME email TO mail")
         app.execute("SELECT email FROM users")
         (active,) = harness.wait_until(lambda: patterns(admin, database), "the heal is a pattern")
@@ -216,7 +212,7 @@ def test_suspending_an_active_pattern_holds_from_the_next_statement_on(proxy: ha
 def test_an_approved_proposal_heals_the_next_statement(proxy: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text, legacy text)", "INSERT INTO users VALUES (1, 'a', 'b')", database=database)
     with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app, console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
         app.execute("ALTER TABLE users DROP COLUMN legacy")
         with pytest.raises(psycopg.errors.UndefinedColumn):
             app.execute("SELECT id, legacy FROM users")

@@ -26,8 +26,7 @@ def proxy(start_pgmend: Any) -> harness.Pgmend:
 def events(proxy: harness.Pgmend, postgres: harness.Postgres, database: str) -> str:
     postgres.run("CREATE TABLE events (id int PRIMARY KEY, kind text NOT NULL CHECK (kind <> 'bad'), day date)",
                  "CREATE TABLE plain (id int PRIMARY KEY)", database=database)
-    with app(proxy, database), psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
-        harness.wait_until(lambda: any(row[0] == database and row[1] for row in admin.execute("SHOW SCHEMA").fetchall()), "the schema is known")
+    harness.know(proxy, database)
     return database
 
 

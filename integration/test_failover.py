@@ -126,7 +126,6 @@ def faults_port(port: int) -> int:
         return 0
 
 
-@pytest.mark.xfail(strict=False, reason="which of two clusters is the foreign one is told by the server that answers first, not by the order in the file")
 def test_a_server_of_another_cluster_is_never_given_a_password(start_pgmend, pair):
     primary, _ = pair
     stranger = harness.Postgres()

@@ -7,7 +7,7 @@ import pytest
 
 import harness
 from raw import query
-from test_console import console, know, patterns
+from test_console import console, patterns
 from test_healing import Shop
 
 
@@ -26,7 +26,7 @@ def test_a_guess_waits_for_approval(proxy, postgres, database, sql, pattern):
     postgres.run("CREATE TABLE users (id int, email text, postal_address text)", "INSERT INTO users VALUES (1, 'a')", database=database)
     shop = Shop(proxy, postgres, database)
     with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app, console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
         shop.same_as_direct(query(sql))
         proxy.wait_for_event("statement.refused", lambda e: e["database"] == database and "version of this schema" in e["reason"])
         (proposed,) = harness.wait_until(lambda: patterns(admin, database), "the guess is a pattern")
@@ -41,7 +41,7 @@ def test_a_guess_waits_for_approval(proxy, postgres, database, sql, pattern):
 def test_forward_drift_is_named(proxy, postgres, database):
     postgres.run("CREATE TABLE users (id int, email text)", database=database)
     with psycopg.connect(harness.conninfo(proxy.port, database)), console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
     postgres.run("ALTER TABLE users ADD COLUMN age int", database=database)
     shop = Shop(proxy, postgres, database)
     for sql, name in (("SELECT loyalty FROM users", 'column "loyalty"'), ("SELECT * FROM vouchers", 'relation "vouchers"')):

@@ -64,10 +64,7 @@ def drifted(postgres: harness.Postgres, proxy: harness.Pgmend, table: str) -> No
     """A table with a column renamed and one dropped, and an application that did not notice."""
     postgres.run(f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table}(id int, email text, flag bool)", f"INSERT INTO {table} VALUES (1, 'a', true)", database="test")
     with psycopg.connect(harness.conninfo(proxy.port, application_name="old-app"), autocommit=True) as old:
-        with psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
-            def known() -> bool:
-                return any(row[0] == "test" and row[1] is not None for row in admin.execute("SHOW SCHEMA").fetchall())
-            harness.wait_until(known, "the schema is known")
+        harness.know(proxy)
         seen = old.execute(f"SELECT email FROM {table}").fetchall()
         assert seen == [("a",)]
         harness.wait_until(lambda: old.execute(f"SELECT email FROM {table} WHERE true").fetchall(), "it works")

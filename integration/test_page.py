@@ -51,7 +51,7 @@ def test_a_newcomer_finds_what_broke_who_sends_it_and_what_to_write_and_approves
     postgres.run("DROP TABLE IF EXISTS page_users", "CREATE TABLE page_users(id int, email text, flag bool)", "INSERT INTO page_users VALUES (1, 'a@b', true)", database="test")
     with psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin, \
          psycopg.connect(harness.conninfo(proxy.port, application_name="web-shop"), autocommit=True) as shop:
-        harness.wait_until(lambda: [r for r in admin.execute("SHOW SCHEMA").fetchall() if r[0] == "test" and r[1] is not None], "the schema is known")
+        harness.know(proxy)
         browser.get(f"http://127.0.0.1:{port}/")
         harness.wait_until(lambda: "Every statement fits" in text_of(browser, "#verdict"), "the page says that all is well")
 

@@ -23,10 +23,6 @@ def patterns(admin: "psycopg.Connection[Any]", database: str) -> list[dict[str, 
     return [row for row in (dict(zip(names, values)) for values in cursor.fetchall()) if row["database"] == database]
 
 
-def know(admin: "psycopg.Connection[Any]", database: str) -> None:
-    harness.wait_until(lambda: any(row[0] == database and row[1] for row in admin.execute("SHOW SCHEMA").fetchall()), "the schema is known")
-
-
 def kept(proxy: harness.Pgmend, sql: str) -> list[tuple[Any, ...]]:
     with sqlite3.connect(f"file:{proxy.directory}/pgmend.db?mode=ro", uri=True) as file:
         return file.execute(sql).fetchall()
@@ -49,7 +45,7 @@ def app(proxy: harness.Pgmend, database: str) -> "psycopg.Connection[Any]":
 def test_decisions_survive_kill_9_and_hold_from_the_first_statement_on(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text, legacy text)", "INSERT INTO users VALUES (1, 'a', 'b')", database=database)
     with app(remembering, database) as old, console(remembering.port) as admin:
-        know(admin, database)
+        harness.know(remembering, database)
         old.execute("ALTER TABLE users DROP COLUMN legacy")
         old.execute("ALTER TABLE users RENAME email TO mail")
         for column in ("email", "legacy"):
@@ -73,7 +69,7 @@ def test_decisions_survive_kill_9_and_hold_from_the_first_statement_on(rememberi
 def test_a_pattern_whose_old_name_exists_again_is_retired(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text)", database=database)
     with app(remembering, database) as old, console(remembering.port) as admin:
-        know(admin, database)
+        harness.know(remembering, database)
         old.execute("ALTER TABLE users RENAME email TO mail")
         old.execute("SELECT email FROM users")
         harness.wait_until(lambda: [p["state"] for p in patterns(admin, database)] == ["active"], "the heal is a pattern")
@@ -86,7 +82,7 @@ def lose_a_column(proxy: harness.Pgmend, postgres: harness.Postgres, database: s
     """`users.legacy` is dropped, and a person has approved that writes leave it out."""
     postgres.run("CREATE TABLE users (id int, legacy text)", database=database)
     with app(proxy, database) as old, console(proxy.port) as admin:
-        know(admin, database)
+        harness.know(proxy, database)
         old.execute("ALTER TABLE users DROP COLUMN legacy")
         with pytest.raises(psycopg.errors.UndefinedColumn):
             old.execute("INSERT INTO users (id, legacy) VALUES (0, 'x')")
@@ -148,7 +144,7 @@ def test_a_damaged_file_is_set_aside_and_a_newer_one_refused(start_pgmend: Any, 
 def test_the_report_and_the_export_say_what_to_write_instead(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text)", "CREATE SEQUENCE numbers", database=database)
     with app(remembering, database) as old, console(remembering.port) as admin:
-        know(admin, database)
+        harness.know(remembering, database)
         old.execute("ALTER TABLE users RENAME email TO mail")
         old.execute("ALTER SEQUENCE numbers RENAME TO ids")
         for n in range(3):
@@ -180,14 +176,13 @@ def shared(postgres: harness.Postgres) -> Any:
     postgres.run("DROP DATABASE memory WITH (FORCE)", "DROP ROLE IF EXISTS shop_team", "DROP ROLE keeper")
 
 
-@pytest.mark.xfail(strict=False, reason="a suspension sometimes does not reach the other process; the cause is not found yet")
 def test_two_processes_on_one_postgresql_store_learn_from_each_other(start_pgmend: Any, shared: str, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text, legacy text)", "INSERT INTO users VALUES (1, 'it''s', 'b')", database=database)
     one = start_pgmend(control="user=postgres", state=shared)
     two = start_pgmend(control="user=postgres", state=shared)
     with app(one, database) as old, console(one.port) as first, console(two.port) as second, app(two, database) as other:
-        know(first, database)
-        know(second, database)
+        harness.know(one, database)
+        harness.know(two, database)
         old.execute("ALTER TABLE users DROP COLUMN legacy")
         with pytest.raises(psycopg.errors.UndefinedColumn):
             old.execute("SELECT id, legacy FROM users")

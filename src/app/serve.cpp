@@ -254,9 +254,8 @@ class application {
     }
 
     awaitable<> handle_signals() {
-        asio::basic_signal_set<executor> signals{context_.get_executor(), SIGTERM, SIGINT, SIGHUP};
         for (bool draining = false;;) {
-            auto const [failed, number] = co_await signals.async_wait(use_tuple);
+            auto const [failed, number] = co_await signals_.async_wait(use_tuple);
             if (failed) co_return;
             if (number == SIGHUP) {
                 (void)reload();
@@ -481,6 +480,7 @@ class application {
     std::vector<std::unique_ptr<net::worker>> workers_;
     std::unique_ptr<admin::http_server> http_;
     asio::io_context context_{1};
+    asio::basic_signal_set<executor> signals_{context_.get_executor(), SIGTERM, SIGINT, SIGHUP}; ///< kept from the start on: none may find the default action
     net::listener listener_;
     folder_watch rule_watch_;
     std::uint64_t rule_generation_{0};
@@ -495,6 +495,7 @@ class application {
 } // namespace
 
 int serve(serve_options const& options) {
+    (void)std::signal(SIGHUP, SIG_IGN); // until the application hears it: a reload that comes this early reads the same files
     auto all = load_everything(options);
     auto const& loaded = all.configuration;
     std::fputs(all.problems().c_str(), stderr);

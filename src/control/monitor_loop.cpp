@@ -155,8 +155,37 @@ pg::task<pg::result<monitor_loop::findings>> monitor_loop::check(std::shared_ptr
 }
 
 void monitor_loop::note_asked(watched& w) {
-    if (std::exchange(w.asked, true)) return;
-    if (std::ranges::all_of(servers_, [](auto const& each) { return each->asked; })) backends_->set_all_asked(true);
+    if (std::exchange(w.asked, true) || !all_asked()) return;
+    cluster_settled_ = !cluster_.empty();
+    look_for_primary();
+    backends_->set_all_asked(true);
+}
+
+bool monitor_loop::all_asked() const {
+    return std::ranges::all_of(servers_, [](auto const& each) { return each->asked; });
+}
+
+/// Until all of them were asked once, and nobody is served, the first in the file that answers says which cluster is meant.
+void monitor_loop::note_cluster(watched& w, std::string const& cluster) {
+    w.cluster = cluster;
+    if (cluster_settled_) return;
+    auto const answering = std::ranges::find_if(servers_, [](auto const& each) { return !each->cluster.empty(); });
+    cluster_ = (*answering)->cluster;
+    for (auto const& each : servers_)
+        if (!each->cluster.empty()) judge_cluster(*each);
+}
+
+void monitor_loop::judge_cluster(watched& w) {
+    bool const same = w.cluster == cluster_;
+    w.server->state->same_cluster.store(same, std::memory_order_relaxed);
+    if (same) {
+        w.foreign = false;
+        return;
+    }
+    if (!std::exchange(w.foreign, true))
+        base::log(base::log_level::error, "backend.foreign",
+                  {{"backend", w.server->state->name}, {"system_identifier", w.cluster}, {"expected", cluster_}});
+    set_role(w, server_role::unknown);
 }
 
 void monitor_loop::set_role(watched& w, server_role role) {
@@ -169,14 +198,9 @@ void monitor_loop::accept(watched& w, findings const& found) {
     auto const now = base::steady::now();
     w.unanswered = 0;
     state.silent.store(false, std::memory_order_relaxed);
-    if (cluster_.empty()) cluster_ = found.cluster;
-    bool const same = found.cluster == cluster_;
-    state.same_cluster.store(same, std::memory_order_relaxed);
-    if (!same && !std::exchange(w.foreign, true))
-        base::log(base::log_level::error, "backend.foreign",
-                  {{"backend", state.name}, {"system_identifier", found.cluster}, {"expected", cluster_}});
-    if (!same) return set_role(w, server_role::unknown);
-    w.foreign = false;
+    note_cluster(w, found.cluster);
+    judge_cluster(w);
+    if (w.foreign) return;
     state.read_only.store(found.read_only, std::memory_order_relaxed);
     if (found.in_recovery) {
         auto const behind = lag_.of(found.position, now);
@@ -206,7 +230,7 @@ void monitor_loop::on_failed(watched& w, pg::error const& problem) {
 
 /// Two primaries are reported; a new one is told to whoever follows the primary.
 void monitor_loop::look_for_primary() {
-    if (settings_.servers.size() == 1) return;
+    if (settings_.servers.size() == 1 || !all_asked()) return;
     std::vector<std::shared_ptr<net::backend_server const>> primaries;
     for (auto const& w : servers_)
         if (w->server->state->role.load(std::memory_order_relaxed) == server_role::primary) primaries.push_back(w->server);

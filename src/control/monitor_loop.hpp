@@ -21,7 +21,7 @@ namespace pgmend::control {
 ///       └── no answer ──> asked again at once; after the second time the role is unknown, so that a dead primary is no rival of
 ///                         the one that was promoted. While its breaker is open an answer makes it half open
 ///
-/// The first server that answers says which cluster is meant; one of another cluster is never used, and reported. Every call on
+/// The first server in the file that answers at the start says which cluster is meant; one of another cluster is never used, and reported. Every call on
 /// the monitor's thread; nothing here blocks.
 class monitor_loop {
   public:
@@ -42,6 +42,7 @@ class monitor_loop {
         timer_type pause;
         bool over{false};      ///< it is no longer configured like this
         bool asked{false};
+        std::string cluster;   ///< system identifier that it last told; empty: it has not answered yet
         bool foreign{false};   ///< of another cluster; reported
         bool local_lack{false};
         unsigned unanswered{0}; ///< checks in a row
@@ -63,6 +64,9 @@ class monitor_loop {
     void set_role(watched& w, backend::server_role role);
     void look_for_primary();
     void note_asked(watched& w);
+    [[nodiscard]] bool all_asked() const;
+    void note_cluster(watched& w, std::string const& cluster);
+    void judge_cluster(watched& w);
 
     boost::asio::io_context& io_;
     monitor_settings settings_;
@@ -70,6 +74,7 @@ class monitor_loop {
     backend_monitor::callbacks tells_;
     std::vector<std::shared_ptr<watched>> servers_;
     std::string cluster_; ///< system identifier; empty: nobody has told yet
+    bool cluster_settled_{false};
     backend::replay_lag lag_;
     std::string primary_; ///< its name
     bool conflict_{false};

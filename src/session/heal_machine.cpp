@@ -118,6 +118,11 @@ void heal_machine::read_request() {
     find_repeated();
 }
 
+std::optional<base::byte_view> heal_machine::statement() const {
+    if (auto const frame = message_at(request_.request, parse_); !frame.empty() && frame[0] == 'Q') return std::nullopt;
+    return statement_name_;
+}
+
 bool heal_machine::edited() const {
     return std::any_of(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == parse_; });
 }

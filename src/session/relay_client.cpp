@@ -140,6 +140,16 @@ void relay_machine::put_ahead(advice const& given) {
     }
 }
 
+/// Ahead of a Bind, whose body this is: the statement that it names.
+void relay_machine::prepare_anew(base::byte_view bind, prepare_again const& what) {
+    wire::cursor in{bind};
+    (void)in.text();
+    auto const statement = in.text();
+    wire::append_close_statement(out_, statement);
+    wire::append_parse(out_, statement, what.sql, what.types);
+    for (auto const kind : {request_kind::close, request_kind::parse}) queue_.push({kind, true, {}});
+}
+
 void relay_machine::append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note) {
     auto const& text = note.healed ? base::byte_view{note.healed->plan.sql} : impossible_text;
     if (header.type == 'Q') return wire::append_query(out_, text);
@@ -189,7 +199,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         auto const available = bytes.size() - at;
         bool const whole = available >= header.total_bytes();
         bool const has_text = header.type == 'Q' || header.type == 'P';
-        if (!whole && has_text && header.total_bytes() <= most_waited_for_bytes) break;
+        if (!whole && (has_text || header.type == 'B') && header.total_bytes() <= most_waited_for_bytes) break;
         if (skip_to_sync_) {
             if (at > 0) return finish(true); // what came before, on its own
             if (header.type != 'S' && header.type != 'X') {
@@ -204,10 +214,10 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         std::optional<advice> given;
         if (preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E') &&
             (savepoint_set_ || preflight_->active(status_ == 'T'))) {
-            auto const body = whole ? wire::body_of(bytes.substr(at), header) : base::byte_view{};
+            auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
             if (has_text && !whole) preflight_->passed_unseen();
             else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
-            else if (has_text || (header.type == 'B' && whole)) given = look(header, body);
+            else if (has_text || header.type == 'B') given = look(header, body);
             if (given && given->what == advice::kind_type::ask) {
                 if (status_ != 'E' && ask(header, body)) return finish(false);
                 given->what = advice::kind_type::pass;
@@ -234,6 +244,10 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             }
         }
         if (given && given->controls_transaction) savepoint_set_ = false;
+        if (given && given->prepare && status_ != 'E') {
+            assemble();
+            prepare_anew(bytes.substr(at + wire::header_bytes), *given->prepare);
+        }
         bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
         if (edited && status_ != 'E') {
             assemble();

@@ -23,6 +23,7 @@ constexpr std::size_t most_remarks = 100;
 
 bool statement_check::active(bool in_transaction) {
     judge_->refresh();
+    if (edited_ > 0) return true;
     auto const& settings = judge_->settings();
     if (!judge_->schema() || settings.healing_mode == healing::mode::off) return false;
     if (judge_->has_tripwire() || view_) return true;
@@ -96,17 +97,71 @@ void statement_check::settled(char transaction_status) {
     if (transaction_status == 'I') unsettled_ = false;
 }
 
-void statement_check::remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note) {
+void statement_check::remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note,
+                               std::span<catalog::oid const> types) {
     std::string name{statement};
-    if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return;
+    auto const found = prepared_.find(name);
+    if (found == prepared_.end() && prepared_.size() >= most_prepared) return;
+    if (found != prepared_.end() && !found->second.original.empty()) --edited_;
     prepared made;
     made.masked = text.guardable ? judge_->masked(text) : 0;
     made.changes_session = text.changes_session;
     made.controls_transaction = text.controls_transaction;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
-    made.note = std::move(note);
+    if (note && note->healed) note_edited(made, std::move(note), text.text, types);
+    else made.note = std::move(note);
     prepared_.insert_or_assign(std::move(name), std::move(made));
+}
+
+void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::string_view original,
+                                  std::span<catalog::oid const> types) {
+    if (it.original.empty()) {
+        it.original = original;
+        it.types.assign(types.begin(), types.end());
+        ++edited_;
+    }
+    it.note = std::move(note);
+    it.judged_at = judge_->stamp();
+    it.ended = false;
+}
+
+void statement_check::healed_after_failure(std::string_view statement, std::string_view sql, std::vector<catalog::oid> const& types,
+                                           std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view) {
+    judge_->note_usual_view(who_.user, view);
+    std::string name{statement};
+    if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return;
+    auto const [found, fresh] = prepared_.try_emplace(std::move(name));
+    auto& it = found->second;
+    if (fresh) it.controls_transaction = it.ends_transaction = true; // nothing else is known of it
+    auto note = std::make_shared<answer_note>();
+    note->healed = std::move(healed);
+    note_edited(it, std::move(note), sql, types);
+}
+
+/// What has to be prepared before the statement is bound: nothing where all is as it was. Only a heal that may not be used any
+/// more is taken back. Where the schema has changed, PostgreSQL itself says whether the edited text still fits.
+std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) {
+    bool const was_ended = it.ended;
+    if (it.judged_at != judge_->stamp()) {
+        auto const& patterns = it.note->healed->plan.patterns;
+        bool const suspended = std::any_of(patterns.begin(), patterns.end(), [&](auto const& p) { return judge_->book().suspended(who_.database, p); });
+        if (suspended || judge_->settings().healing_mode != healing::mode::heal) {
+            it.ended = true;
+            it.judged_at = judge_->stamp();
+        } else if (auto const view = view_number(); view != 0) {
+            auto& text = judge_->text(it.original);
+            auto const* known = judge_->known(text, view, it.types);
+            if (known == nullptr) known = &judge_->judge(text, view, it.types, circumstances());
+            if (known->kind == opinion::kind_type::refused) it.ended = true;
+            else if (known->kind == opinion::kind_type::heal && known->text->plan.sql == it.note->healed->plan.sql) it.ended = false;
+            it.judged_at = judge_->stamp();
+        }
+    }
+    if (it.ended) return std::make_shared<prepare_again const>(prepare_again{it.original, it.types});
+    if (!was_ended) return nullptr;
+    auto const& plan = it.note->healed->plan;
+    return std::make_shared<prepare_again const>(prepare_again{plan.sql, plan.parameter_types ? *plan.parameter_types : it.types});
 }
 
 advice statement_check::base_advice(healing::cached_text& text, bool in_transaction) {
@@ -130,7 +185,7 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
                              bool in_transaction) {
     auto& text = judge_->text(sql);
     auto given = base_advice(text, in_transaction);
-    if (judge_->has_tripwire() && judge_->trips(text)) {
+    if (judge_->settings().healing_mode != healing::mode::off && judge_->has_tripwire() && judge_->trips(text)) {
         std::vector<catalog::oid> const declared(types.begin(), types.end());
         auto const view = view_number();
         auto* const it = view == 0 ? nullptr : judge_->known(text, view, declared);
@@ -144,12 +199,13 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
             given.what = advice::kind_type::ask;
             asked_parse_ = statement != nullptr;
             asked_statement_ = statement != nullptr ? std::string{*statement} : std::string{};
+            asked_types_ = declared;
             asked_in_transaction_ = in_transaction;
             return given;
         }
     }
     note_effects(text);
-    if (statement != nullptr) remember(*statement, text, given.note);
+    if (statement != nullptr) remember(*statement, text, given.note, types);
     return given;
 }
 
@@ -160,10 +216,11 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
         given.controls_transaction = given.ends_transaction = true;
         return given;
     }
-    auto const& it = found->second;
+    auto& it = found->second;
     given.controls_transaction = it.controls_transaction;
     given.ends_transaction = it.ends_transaction;
-    given.note = it.note;
+    if (!it.original.empty()) given.prepare = judge_again(it);
+    if (!it.ended) given.note = it.note;
     if (it.changes_session) passed_unseen();
     if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
         judge_->settings().healing_mode == healing::mode::heal && !judge_->has_worked(it.masked)) {
@@ -223,7 +280,7 @@ advice statement_check::settle(healing::cached_text& text, advice more) {
     given.what = more.what;
     given.note = std::move(more.note);
     note_effects(text);
-    if (asked_parse_) remember(asked_statement_, text, given.note);
+    if (asked_parse_) remember(asked_statement_, text, given.note, asked_types_);
     return given;
 }
 

@@ -499,6 +499,7 @@ struct scripted : session::preflight {
     session::advice look_at_bind(base::byte_view statement, bool) override {
         session::advice any;
         any.controls_transaction = any.ends_transaction = !statement.empty();
+        if (statement == "outdated") any.prepare = std::make_shared<session::prepare_again const>(session::prepare_again{"SELECT email", {23}});
         return any;
     }
     void passed_unseen() override {}
@@ -561,6 +562,22 @@ TEST_CASE("a text that is known to need it is sent edited, in one piece with wha
     CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + execute() + sync_message());
     r.server(frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
     CHECK(r.take_client() == frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
+}
+
+TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and only a refusal shows") {
+    for (bool const refused : {false, true}) {
+        checked_relay r;
+        r.client(bind("outdated") + execute() + sync_message());
+        auto const sent = r.take_server();
+        std::string expected;
+        wire::append_close_statement(expected, "outdated");
+        wire::append_parse(expected, "outdated", "SELECT email", std::vector<std::uint32_t>{23});
+        CHECK(sent == expected + bind("outdated") + execute() + sync_message());
+        auto const answer = refused ? error({"C42703", "P8"}) + ready('I') : frame('2') + complete("SELECT 1") + ready('I');
+        r.server(frame('3') + (refused ? std::string{} : frame('1')) + answer);
+        CHECK(r.take_client() == answer);
+        CHECK(r.machine.idle());
+    }
 }
 
 TEST_CASE("the notice of a heal goes ahead of its answer, once a request") {

@@ -285,3 +285,32 @@ TEST_CASE("a healed read asks from time to time whether the original is still re
     CHECK(f.look(write).what == kind::ask);
     CHECK(f.ask(write).what == kind::pass);
 }
+
+TEST_CASE("a prepared heal that is no longer allowed is taken back before the next Bind, and given again once it is") {
+    fixture f;
+    f.migrate("ALTER TABLE users RENAME email TO email_address");
+    base::byte_view const name = "s1";
+    REQUIRE(f.check.active(false));
+    (void)f.check.look(drifted, &name, {}, false);
+    REQUIRE(f.ask(drifted).what == kind::edit);
+    CHECK_FALSE(f.check.look_at_bind(name, false).prepare);
+    auto off = healing::settings{};
+    off.healing_mode = healing::mode::off;
+    f.judge->configure(off, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
+    REQUIRE(f.check.active(false));
+    for (int i = 0; i < 2; ++i) { // the server has refused it, so it is not there
+        auto const bind = f.check.look_at_bind(name, false);
+        REQUIRE(bind.prepare);
+        CHECK(bind.prepare->sql == drifted);
+        CHECK_FALSE(bind.note);
+    }
+    f.judge->configure({}, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
+    auto const bind = f.check.look_at_bind(name, false);
+    REQUIRE(bind.prepare);
+    CHECK(bind.prepare->sql == "SELECT email_address AS email FROM users");
+    REQUIRE(bind.note);
+    CHECK_FALSE(f.check.look_at_bind(name, false).prepare);
+    // Prepared anew under the same name by the client: nothing is left of it.
+    (void)f.check.look("SELECT note FROM orders", &name, {}, false);
+    CHECK_FALSE(f.check.look_at_bind(name, false).note);
+}

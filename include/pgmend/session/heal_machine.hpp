@@ -69,6 +69,8 @@ class heal_machine {
     [[nodiscard]] bool outdated() const { return outdated_; }
     [[nodiscard]] base::byte_view sql() const { return sql_; } ///< the text before the edits
     [[nodiscard]] std::uint32_t text_message() const { return parse_; } ///< which message of the request has it; none, where an earlier one had
+    /// The name that the text was prepared under; nothing: it came in a Query.
+    [[nodiscard]] std::optional<base::byte_view> statement() const;
     [[nodiscard]] base::byte_view sqlstate() const { return error_.code; }
     [[nodiscard]] wire::error_view const& error() const { return error_; } ///< views into the request
     [[nodiscard]] std::vector<std::uint32_t> const& parameter_types() const { return parameter_types_; }

@@ -7,8 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace pgmend::session {
+
+/// A statement that is to be prepared anew before it is bound.
+struct prepare_again {
+    std::string sql;
+    std::vector<std::uint32_t> types; ///< of its parameters, as declared
+};
 
 /// What to do with a statement's text that a client has sent.
 struct advice {
@@ -24,6 +32,7 @@ struct advice {
     bool ends_transaction{false};     ///< COMMIT, ROLLBACK, ROLLBACK TO: no RELEASE has to go ahead of it
     std::uint64_t token{0};           ///< names the text for `worked`; 0: do not tell
     std::shared_ptr<answer_note const> note;
+    std::shared_ptr<prepare_again const> prepare; ///< Bind: this goes ahead of it, under the same name
 };
 
 /// Port: tier 1, as the relay sees it. Called on the statement path: answers from memory, never blocks.

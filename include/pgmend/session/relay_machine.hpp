@@ -204,6 +204,7 @@ class relay_machine {
     [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     void put_ahead(advice const& given);
+    void prepare_anew(base::byte_view bind, prepare_again const& what);
     void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
 
     // relay_server.cpp
