@@ -242,8 +242,8 @@ void monitor_loop::look_for_primary() {
     }
     if (std::exchange(conflict_, false)) base::log(base::log_level::info, "backend.agreed", {{"backend", primaries.empty() ? "" : primaries[0]->settings.name}});
     if (primaries.empty() || primaries.front()->settings.name == primary_) return;
+    if (!primary_.empty()) lag_.forget(); // its positions were another one's
     primary_ = primaries.front()->settings.name;
-    lag_.forget();
     if (tells_.primary_found) tells_.primary_found(primaries.front());
 }
 
