@@ -91,33 +91,109 @@ def test_a_saved_rule_file_is_read_within_a_second(rules, start_pgmend):
     proxy.wait_for_event("config.reloaded", lambda e: e["rules"] == 1)
 
 
-def test_a_file_that_is_edited_under_load_fails_no_statement(rules, start_pgmend):
-    proxy = start_pgmend(rules={"path": str(rules), "watch": True})
-    proxy.wait_for_event("proxy.started")
-    failures, done = [], threading.Event()
+def test_a_file_that_is_edited_under_load_fails_no_statement(rules, start_pgmend, postgres, database):
+    """Statements that live on the rules, and others: an old application's reads and writes in blocks, prepared ones, a pipeline."""
+    postgres.run("CREATE TABLE users (id int PRIMARY KEY, email_address text)", "INSERT INTO users SELECT n, 'a' || n FROM generate_series(1, 50) AS n",
+                 "CREATE SCHEMA crm", "CREATE TABLE crm.clients (id int)", "INSERT INTO crm.clients VALUES (1)", database=database)
+    proxy = start_pgmend(control="user=postgres", rules={"path": str(rules), "watch": True})
+    harness.know(proxy, database)
+    failures, counts, done = [], [0] * 4, threading.Event()
 
-    def work():
+    def simple(connection, n):
+        with connection.transaction():
+            assert connection.execute("SELECT email FROM users WHERE id = 7").fetchall() == [("a7",)]
+            connection.execute("UPDATE users SET email = 'a7' WHERE id = 7")
+
+    def with_parameters(connection, n):
+        assert connection.execute("SELECT email FROM users WHERE id = %s", (n % 50 + 1,)).fetchall() == [(f"a{n % 50 + 1}",)]
+
+    def prepared(connection, n):
+        assert connection.execute("SELECT id FROM users WHERE email = %s", ("a9",), prepare=True).fetchall() == [(9,)]
+
+    def pipelined(connection, n):
+        with connection.pipeline():
+            answers = [connection.execute("SELECT id FROM crm.clients WHERE id <= %s", (k,)) for k in range(1, 4)]
+        assert all(it.fetchall() == [(1,)] for it in answers)
+
+    def work(number, statement):
         try:
-            with psycopg.connect(harness.conninfo(proxy.port), autocommit=True) as connection:
+            with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as connection:
                 while not done.is_set():
-                    connection.execute("SELECT 1")
-        except psycopg.Error as error:
+                    statement(connection, counts[number])
+                    counts[number] += 1
+        except (psycopg.Error, AssertionError) as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=it) for it in enumerate((simple, with_parameters, prepared, pipelined))]
     for thread in threads:
         thread.start()
-    file = rules / "shop.yaml"
-    file.write_text("")                                  # emptied
-    proxy.wait_for_event("config.rejected", lambda e: "the file is empty" in e["reason"])
-    file.write_text(MORE[: len(GOOD) + 20])              # half saved
-    harness.wait_until(lambda: count(proxy, "config.rejected") == 2, "the half file is refused")
-    file.write_text(MORE[: len(GOOD) + 20])              # saved again as it was: said once
-    time.sleep(0.5)
-    assert count(proxy, "config.rejected") == 2 and count(proxy, "config.reloaded") == 0
-    file.write_text(MORE)                                # right again
-    proxy.wait_for_event("config.reloaded", lambda e: e["rules"] == 2)
-    done.set()
-    for thread in threads:
-        thread.join()
-    assert not failures
+
+    def goes_on():
+        """Each thread, after what has just happened."""
+        before = list(counts)
+        harness.wait_until(lambda: failures or all(now > then + 5 for now, then in zip(counts, before)), "statements run")
+
+    def save(text, event, what):
+        before = count(proxy, event)
+        (rules / "shop.yaml").write_text(text)
+        harness.wait_until(lambda: count(proxy, event) > before, what)
+        goes_on()
+
+    try:
+        goes_on()
+        for _ in range(3):
+            save("", "config.rejected", "an emptied file is refused")
+            save(MORE[: len(GOOD) + 20], "config.rejected", "half a file is refused")
+            save(BAD, "config.rejected", "a wrong file is refused")
+            save(GOOD + GOOD.splitlines()[1].replace("email_address", "mail") + "\n", "config.rejected", "a contradiction is refused")
+            save(MORE, "config.reloaded", "the right one is read")
+            refused = count(proxy, "config.rejected")
+            (rules / "shop.yaml").write_text(MORE)           # saved again as it was: nothing to say
+            (rules / "note.txt").write_text("of no interest")
+            save(GOOD, "config.reloaded", "another one, too")
+            assert count(proxy, "config.rejected") == refused
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures[0]
+
+
+MISTAKES = """rules:
+  - {{ name: good, column: users.email, now: email_address, when: {{ database: {database} }} }}
+  - {{ name: column, column: users.name, now: full_nam, when: {{ database: {database} }} }}
+  - {{ name: labels, statement: "SELECT id FROM users", replace: "SELECT id AS key FROM users", when: {{ database: {database} }} }}
+  - {{ name: types, statement: "SELECT email_address FROM users", replace: "SELECT email_address::varchar AS email_address FROM users", when: {{ database: {database} }} }}
+  - {{ name: missing, statement: "SELECT x FROM gone", replace: "SELECT y AS x FROM users", when: {{ database: {database} }} }}
+"""
+
+
+def test_what_the_server_does_not_bear_out_is_told_by_check_at_the_start_and_on_reload(rules, start_pgmend, postgres, database):
+    postgres.run("CREATE TABLE users (id int, email_address text, full_name text)", database=database)
+    (rules / "shop.yaml").write_text(MISTAKES.format(database=database))
+    expected = (":3:5: warning: rule column: in database {0} public.users has no column \"full_nam\"; did you mean \"full_name\"?",
+                ":4:5: warning: rule labels: in database {0} replace answers with other columns: key (type 23), not id (type 23)",
+                ":5:5: warning: rule types: in database {0} replace answers with other columns: email_address (type 1043), not email_address (type 25)",
+                ":6:5: warning: rule missing: in database {0} PostgreSQL refuses what replace says: column \"y\" does not exist (42703)")
+    expected = [f"{rules}/shop.yaml{it.format(database)}" for it in expected]
+    proxy = harness.Pgmend(postgres, start=False, rules=str(rules), control=f"user=postgres dbname={database}")
+    done = subprocess.run([harness.BINARY, "check", "-c", proxy.config_path], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr.splitlines()) == (0, expected)
+    proxy = start_pgmend(rules=str(rules), control="user=postgres")
+    told = proxy.wait_for_event("rules.doubtful")
+    assert (told["count"], told["reason"].splitlines()) == (4, expected)
+    proxy.reload()
+    harness.wait_until(lambda: count(proxy, "rules.doubtful") == 2, "it is told again")
+
+
+def test_rules_that_contradict_each_other_are_refused_everywhere(rules, start_pgmend, postgres):
+    proxy = start_pgmend(rules=str(rules))
+    (rules / "z.yaml").write_text("rules:\n  - name: other\n    column: users.email\n    now: mail\n")
+    expected = f'{rules}/z.yaml:4:5: error: contradicts rule "users-email" ({rules}/shop.yaml:2)'
+    with psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
+        with pytest.raises(psycopg.Error, match="contradicts rule"):
+            admin.execute("RELOAD")
+    assert expected in proxy.wait_for_event("config.rejected")["reason"]
+    for command in ("check", "serve"):
+        done = subprocess.run([harness.BINARY, command, "-c", proxy.config_path], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and expected in done.stderr

@@ -1,9 +1,10 @@
 #include "pgmend/app/options.hpp"
 
 #include "live_schemas.hpp"
+#include "watching.hpp"
 
 #include "pgmend/config/rule_files.hpp"
-#include "pgmend/rules/catalog_check.hpp"
+#include "pgmend/control/rule_check.hpp"
 
 #include <fmt/format.h>
 
@@ -18,15 +19,10 @@ std::string counted(std::size_t number, std::string_view what) { return fmt::for
 /// What the rules say that the server's schemas do not bear out. Without a control connection or rules nothing is asked.
 std::vector<config::problem> doubtful(config::settings const& settings, config::loaded_rules& loaded) {
     if (!settings.control || loaded.rules.empty() || settings.backends.empty()) return {};
-    control::watcher_settings watcher;
-    watcher.connection = *settings.control;
-    watcher.backend = settings.backends.front();
+    auto const watcher = watcher_settings_of(settings);
     auto const read = read_schemas(watcher, settings.backends.front().connect_timeout + std::chrono::seconds{5});
     if (!read) return {{{}, 0, 0, config::severity::warning, "the rules were not checked against the server's schemas: " + read.error().text}};
-    std::vector<rules::named_schema> schemas;
-    for (auto const& d : *read)
-        if (d.schema) schemas.push_back({d.name, &d.schema->current()});
-    return rules::check_against(rules::rule_set{std::move(loaded.rules), 1}, schemas);
+    return control::check_rules(watcher, rules::rule_set{std::move(loaded.rules), 1}, *read, [] { return false; });
 }
 
 } // namespace

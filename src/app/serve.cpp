@@ -17,11 +17,10 @@
 #include "pgmend/control/catalog_watcher.hpp"
 #include "pgmend/control/drift_book.hpp"
 #include "pgmend/control/learner.hpp"
-#include "pgmend/control/replacement_check.hpp"
+#include "pgmend/control/rule_check.hpp"
 #include "pgmend/net/listener.hpp"
 #include "pgmend/net/services.hpp"
 #include "pgmend/net/worker.hpp"
-#include "pgmend/rules/catalog_check.hpp"
 #include "pgmend/store/postgres_store.hpp"
 #include "pgmend/store/sqlite_store.hpp"
 
@@ -244,12 +243,7 @@ class application {
             for (auto const& d : databases)
                 if (d.schema) schemas.emplace_back(d.name, d.schema);
             learner_.schemas_are(std::move(schemas));
-            std::vector<std::string> names;
-            for (auto const& d : databases) {
-                if (!d.schema && d.problem.empty()) return; // not read yet
-                if (d.schema) names.push_back(d.name);
-            }
-            if (!names.empty()) asio::post(context_, [this, names = std::move(names)] { doubt_replacements(names); });
+            doubt_rules(databases);
         });
     }
 
@@ -414,36 +408,28 @@ class application {
         rejected_rules_.clear();
         if (loaded.rules != services_.rules.get()->rules())
             services_.rules.publish(std::make_shared<rules::rule_set const>(std::move(loaded.rules), ++rule_generation_));
-        doubt_rules();
+        doubted_ = false;
+        if (watcher_) watcher_->describe([this](std::vector<control::watched_database> databases) { doubt_rules(std::move(databases)); });
         rule_watch_.set(settings_.rules.watch ? std::move(loaded.folders) : std::vector<std::filesystem::path>{});
     }
 
-    /// Once the databases are known: what PostgreSQL says of the replacements. It takes a while, and nobody waits for it.
-    void doubt_replacements(std::vector<std::string> databases) {
-        auto const rules = services_.rules.get();
-        bool const any = std::any_of(rules->rules().begin(), rules->rules().end(), [](auto const& it) { return std::holds_alternative<rules::statement_replaced>(it.does); });
-        if (!any || doubted_ == rule_generation_ || doubting_.exchange(true)) return;
-        doubted_ = rule_generation_;
-        if (doubts_.joinable()) doubts_.join(); // it has ended
-        doubts_ = std::thread{[this, rules, databases = std::move(databases), settings = watcher_settings_of(settings_)] {
-            auto const text = control::check_replacements(settings, *rules, databases, [this] { return ending_.load(); });
-            if (!text.empty()) base::log(log_level::warning, "rules.doubtful", {{"reason", text}});
-            doubting_ = false;
-        }};
+    /// Once all databases have been read, and again after each reload: what the rules say that the databases do not bear out. That takes a while;
+    /// a thread of its own finds out, and nobody waits for it.
+    void doubt_rules(std::vector<control::watched_database> databases) {
+        bool const all = std::none_of(databases.begin(), databases.end(), [](auto const& d) { return !d.schema && d.problem.empty(); });
+        if (all && !databases.empty()) asio::post(context_, [this, databases = std::move(databases)] { begin_to_doubt(databases); });
     }
 
-    /// Compares the rules with the schemas that are known by now, and reports what does not fit.
-    void doubt_rules() {
-        if (!watcher_ || services_.rules.get()->empty()) return;
-        watcher_->describe([this](std::vector<control::watched_database> databases) {
-            asio::post(context_, [this, databases = std::move(databases)] {
-                std::vector<rules::named_schema> schemas;
-                for (auto const& d : databases)
-                    if (d.schema) schemas.push_back({d.name, &d.schema->current()});
-                auto const text = config::format(rules::check_against(*services_.rules.get(), schemas));
-                if (!text.empty()) base::log(log_level::warning, "rules.doubtful", {{"reason", text}});
-            });
-        });
+    void begin_to_doubt(std::vector<control::watched_database> databases) {
+        auto const rules = services_.rules.get();
+        if (doubted_ || rules->empty() || doubting_.exchange(true)) return;
+        doubted_ = true;
+        if (doubts_.joinable()) doubts_.join(); // it has ended
+        doubts_ = std::thread{[this, rules, databases = std::move(databases), settings = watcher_settings_of(settings_, primary_)] {
+            auto const found = control::check_rules(settings, *rules, databases, [this] { return ending_.load(); });
+            if (!found.empty()) base::log(log_level::warning, "rules.doubtful", {{"count", found.size()}, {"reason", config::format(found)}});
+            doubting_ = false;
+        }};
     }
 
     /// A rule file was saved. A bad one changes nothing and is reported, once for each mistake.
@@ -484,7 +470,7 @@ class application {
     net::listener listener_;
     folder_watch rule_watch_;
     std::uint64_t rule_generation_{0};
-    std::uint64_t doubted_{0};             ///< the generation whose replacements were looked at
+    bool doubted_{false};                  ///< the rules as they are now have been looked at
     std::atomic<bool> doubting_{false};
     std::atomic<bool> ending_{false};
     std::thread doubts_;

@@ -79,6 +79,7 @@ class examiner {
             if (auto const* const c = std::get_if<object_renamed>(&r.does))
                 if (c->kind == object_kind::table) moved_.emplace(c->object.name, &c->now);
         }
+        names_ = by_name_.names();
         for (auto const& f : schema.functions()) functions_.emplace(f->name, f->schema);
         for (auto const& t : schema.types()) types_.emplace(t->name, t.get());
     }
@@ -108,14 +109,21 @@ class examiner {
         return found;
     }
 
-    [[nodiscard]] mistake no_table(object_name const& name) const {
-        return fmt::format("there is no table {}, and no rule says what it is called now{}", written(name), yaml::did_you_mean(name.name, by_name_.names()));
+    /// Comparing with every name is what costs most, and nobody reads the hundredth.
+    [[nodiscard]] std::string meant(std::string_view text, std::span<std::string_view const> names) const {
+        if (suggested_ == most_suggestions) return {};
+        ++suggested_;
+        return yaml::did_you_mean(text, names);
     }
 
-    [[nodiscard]] static mistake no_column(catalog::relation const& table, std::string_view column) {
+    [[nodiscard]] mistake no_table(object_name const& name) const {
+        return fmt::format("there is no table {}, and no rule says what it is called now{}", written(name), meant(name.name, names_));
+    }
+
+    [[nodiscard]] mistake no_column(catalog::relation const& table, std::string_view column) const {
         std::vector<std::string_view> names;
         for (auto const& c : table.columns) names.push_back(c.name);
-        return fmt::format("{} has no column {}{}", written(object_name{table.schema, table.name}), yaml::in_quotes(column), yaml::did_you_mean(column, names));
+        return fmt::format("{} has no column {}{}", written(object_name{table.schema, table.name}), yaml::in_quotes(column), meant(column, names));
     }
 
     [[nodiscard]] mistake column_exists(column_name const& of, std::string const& column) const {
@@ -147,7 +155,7 @@ class examiner {
             std::vector<std::string_view> labels;
             for (auto const& l : type.labels) labels.push_back(l.label);
             if (std::find(labels.begin(), labels.end(), a.now) != labels.end()) return std::nullopt;
-            out = fmt::format("{} has no label {}{}", written(object_name{type.schema, type.name}), yaml::in_quotes(a.now), yaml::did_you_mean(a.now, labels));
+            out = fmt::format("{} has no label {}{}", written(object_name{type.schema, type.name}), yaml::in_quotes(a.now), meant(a.now, labels));
         }
         return out;
     }
@@ -164,7 +172,7 @@ class examiner {
                 bool const sequence = a.kind == object_kind::sequence;
                 if (std::any_of(found.begin(), found.end(), [&](auto const* r) { return (r->kind == 'S') == sequence; })) return std::nullopt;
                 if (!found.empty()) return fmt::format("{} is {} sequence", written(now), sequence ? "no" : "a");
-                return fmt::format("there is no {} {}{}", sequence ? "sequence" : "table", written(now), yaml::did_you_mean(a.now.name, by_name_.names()));
+                return fmt::format("there is no {} {}{}", sequence ? "sequence" : "table", written(now), meant(a.now.name, names_));
             }
             case object_kind::function: {
                 auto const [first, last] = functions_.equal_range(a.now.name);
@@ -220,8 +228,12 @@ class examiner {
         return std::nullopt;
     }
 
+    static constexpr std::size_t most_suggestions = 100;
+
     catalog::snapshot const& schema_;
     relations_by_name by_name_;
+    std::vector<std::string_view> names_; ///< of relations
+    mutable std::size_t suggested_{0};
     std::set<std::pair<std::string_view, std::string_view>> old_columns_; ///< table, column: those that rules speak of
     std::multimap<std::string_view, object_name const*> moved_;           ///< tables by their old names
     std::multimap<std::string_view, std::string_view> functions_; ///< name, schema

@@ -41,6 +41,8 @@ std::string_view closest(std::string_view text, std::span<std::string_view const
     std::size_t best = most + 1;
     std::string_view found;
     for (auto const candidate : candidates) {
+        auto const longer = std::max(candidate.size(), text.size()) - std::min(candidate.size(), text.size());
+        if (longer > best) continue; // so many edits at the least
         auto const distance = edit_distance(text, candidate);
         if (distance < best) {
             best = distance;

@@ -1,7 +1,8 @@
-#include "pgmend/control/replacement_check.hpp"
+#include "pgmend/control/rule_check.hpp"
 
 #include "pgmend/control/login.hpp"
 #include "pgmend/pg/blocking_connection.hpp"
+#include "pgmend/rules/catalog_check.hpp"
 
 #include <fmt/format.h>
 
@@ -9,6 +10,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace pgmend::control {
 namespace {
@@ -36,10 +39,9 @@ std::optional<std::string> problem_of(pg::blocking_connection& to, rules::statem
     return std::nullopt;
 }
 
-} // namespace
-
-std::string check_replacements(watcher_settings const& settings, rules::rule_set const& rules, std::vector<std::string> const& databases,
-                               std::function<bool()> const& stop) {
+/// One for each rule that PostgreSQL does not take as it is.
+std::vector<yaml::problem> check_replacements(watcher_settings const& settings, rules::rule_set const& rules, std::vector<watched_database> const& databases,
+                                              std::function<bool()> const& stop) {
     std::map<std::string, std::unique_ptr<pg::blocking_connection>> connections;
     auto const connection = [&](std::string const& database) -> pg::blocking_connection* {
         auto& it = connections[database];
@@ -49,7 +51,7 @@ std::string check_replacements(watcher_settings const& settings, rules::rule_set
         if (!wanted || !it->open(std::move(*wanted), patience)) return nullptr;
         return it.get();
     };
-    std::string out;
+    std::vector<yaml::problem> out;
     for (auto const& rule : rules.rules()) {
         if (stop()) break;
         auto const* const says = std::get_if<rules::statement_replaced>(&rule.does);
@@ -59,16 +61,42 @@ std::string check_replacements(watcher_settings const& settings, rules::rule_set
         bool good = false;
         for (auto const& database : databases) {
             auto const& only = rule.when.databases;
-            if (!only.empty() && std::find(only.begin(), only.end(), database) == only.end()) continue;
-            auto* const to = connection(database);
+            if (!database.schema || (!only.empty() && std::find(only.begin(), only.end(), database.name) == only.end())) continue;
+            auto* const to = connection(database.name);
             if (to == nullptr || stop()) continue;
             auto const what = problem_of(*to, *says);
             good = !what;
             if (good) break;
-            if (first.empty())
-                first = fmt::format("{}:{}:{}: warning: rule {}, in {}: {}\n", rule.where.file, rule.where.line, rule.where.column, rule.name, database, *what);
+            if (first.empty()) first = fmt::format("rule {}: in database {} {}", rule.name, database.name, *what);
         }
-        if (!good) out += first;
+        if (!good && !first.empty()) out.push_back({rule.where.file, rule.where.line, rule.where.column, yaml::severity::warning, std::move(first)});
+    }
+    return out;
+}
+
+} // namespace
+
+std::vector<yaml::problem> check_rules(watcher_settings const& settings, rules::rule_set const& rules, std::vector<watched_database> const& databases,
+                                       std::function<bool()> const& stop) {
+    std::vector<rules::named_schema> schemas;
+    for (auto const& d : databases)
+        if (d.schema) schemas.push_back({d.name, &d.schema->current()});
+    auto found = rules::check_against(rules, schemas);
+    auto said = check_replacements(settings, rules, databases, stop);
+    if (said.empty()) return found;
+    // Both go through the rules in their order; of a rule that both have found PostgreSQL's word is told.
+    std::vector<yaml::problem> out;
+    auto by_server = said.begin();
+    auto own = found.begin();
+    for (auto const& rule : rules.rules()) {
+        auto const is_of = [&rule](yaml::problem const& it) {
+            return it.line == rule.where.line && it.column == rule.where.column && it.file == rule.where.file;
+        };
+        bool const told = by_server != said.end() && is_of(*by_server);
+        if (told) out.push_back(std::move(*by_server++));
+        if (own == found.end() || !is_of(*own)) continue;
+        if (!told) out.push_back(std::move(*own));
+        ++own;
     }
     return out;
 }
