@@ -78,3 +78,27 @@ def test_from_standard_input_and_with_mistakes(explained):
     assert "not a type that is known here: wrong" in explained("SELECT $1", "--parameters", "int4,wrong").stderr
     nothing = subprocess.run([harness.BINARY, "explain", "SELECT 1"], capture_output=True, text=True)
     assert nothing.returncode == 2 and "explain needs to know the schema" in nothing.stderr
+
+
+def test_decisions_on_patterns_count(postgres, start_pgmend, database):
+    postgres.run("CREATE TABLE users (id int, email text, legacy bool)", database=database)
+    proxy = start_pgmend(control="user=postgres", state="pgmend.db")
+    harness.know(proxy, database)
+
+    def explain(sql: str) -> str:
+        return subprocess.run([harness.BINARY, "explain", "-c", proxy.config_path, "--database", database, sql], capture_output=True, text=True, cwd=proxy.directory).stdout
+
+    with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app, psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
+        postgres.run("ALTER TABLE users RENAME COLUMN email TO email_address", "ALTER TABLE users DROP COLUMN legacy", database=database)
+        app.execute("SELECT email FROM users")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            app.execute("SELECT legacy FROM users")
+        found = harness.wait_until(lambda: (p := {row[2]: row[0] for row in admin.execute("SHOW PATTERNS").fetchall()}) and len(p) == 2 and p, "both are patterns")
+        renamed = next(number for text, number in found.items() if "email" in text)
+        dropped = next(number for text, number in found.items() if "legacy" in text)
+        harness.wait_until(lambda: f"[pattern {renamed}, active]" in explain("SELECT email FROM users"), "it is in the state")
+        assert f"[pattern {dropped}, proposed]" in explain("SELECT legacy FROM users")
+        admin.execute(f"SUSPEND PATTERN {renamed}")
+        assert "refused    suspended: " in explain("SELECT email FROM users")
+        admin.execute(f"APPROVE PATTERN {dropped}")
+        assert "evidence   approved\n" in explain("SELECT legacy FROM users")

@@ -7,8 +7,10 @@
 #include "pgmend/control/analysis.hpp"
 #include "pgmend/healing/planner.hpp"
 #include "pgmend/learning/evidence.hpp"
+#include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/rules/rule_set.hpp"
 #include "pgmend/session/database_judge.hpp"
+#include "pgmend/store/postgres_store.hpp"
 #include "pgmend/store/sqlite_store.hpp"
 
 #include <fmt/format.h>
@@ -17,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <utility>
@@ -58,6 +61,7 @@ struct inquiry {
     std::string source; ///< where the schema was read
     bool live{false};   ///< the server can be asked
     std::shared_ptr<rules::rule_set const> rules;
+    std::shared_ptr<learning::pattern_book const> book; ///< what people decided
     std::vector<catalog::oid> parameter_types;
     std::vector<std::string> shown_path; ///< as it was given
     healing::session_view session;
@@ -106,6 +110,16 @@ base::result<void> find_schema(inquiry& it) {
     return {};
 }
 
+/// The patterns that the state keeps. A state that is not there yet has none.
+base::result<std::shared_ptr<learning::pattern_book const>> decisions(std::string const& place) {
+    auto book = std::make_shared<learning::pattern_book>();
+    if (place.empty() || (!store::is_postgres(place) && !std::filesystem::exists(place))) return std::shared_ptr<learning::pattern_book const>{std::move(book)};
+    auto kept = store::read_records(place);
+    if (!kept) return base::fail(kept.error().code, kept.error().text);
+    for (auto& pattern : kept->patterns) book->put(std::move(pattern));
+    return std::shared_ptr<learning::pattern_book const>{std::move(book)};
+}
+
 /// As current_schemas(true) has it; schemas that do not exist keep their places.
 std::vector<std::string> resolved_path(std::vector<std::string> const& given, std::string const& role) {
     std::vector<std::string> out;
@@ -145,9 +159,15 @@ void line(std::ostream& out, std::string_view name, std::string_view text) { out
 
 std::string refused_by(pg::error const& e) { return fmt::format("{} ({})", e.text, e.sqlstate); }
 
+/// What SHOW PATTERNS says of it.
+std::string state_of(inquiry const& it, std::string const& pattern) {
+    auto const* const known = it.book->find(it.database, pattern);
+    return known == nullptr ? std::string{} : fmt::format(" [pattern {}, {}]", known->id, learning::name_of(known->state));
+}
+
 void print_plan(inquiry const& it, healing::plan const& plan, std::string_view sql, std::ostream& out) {
     line(out, "evidence", learning::name_of(plan.evidence));
-    for (auto const& pattern : plan.patterns) line(out, "pattern", pattern);
+    for (auto const& pattern : plan.patterns) line(out, "pattern", pattern + state_of(it, pattern));
     line(out, "kind", plan.writes() ? "write" : "read");
     if (it.settings.healing.healing_mode == healing::mode::observe) line(out, "mode", "observe: this would be done, and is not");
     if (it.settings.healing.healing_mode == healing::mode::off) line(out, "mode", "off: this would be done, and is not");
@@ -157,10 +177,12 @@ void print_plan(inquiry const& it, healing::plan const& plan, std::string_view s
     if (plan.parameter_types) out << fmt::format("  parameter types: {}\n", fmt::join(*plan.parameter_types, ", "));
 }
 
-void print_refusal(healing::refusal const& refused, std::string_view sql, std::ostream& out) {
+void print_refusal(inquiry const& it, healing::refusal const& refused, std::string_view sql, std::ostream& out) {
     line(out, "refused", fmt::format("{}: {}", healing::name_of(refused.kind), refused.reason));
     for (auto const& one : refused.proposals) {
-        line(out, "proposal", fmt::format("{} ({}): {}", fmt::join(one.patterns, "; "), learning::name_of(one.what.evidence), one.note));
+        std::vector<std::string> patterns;
+        for (auto const& pattern : one.patterns) patterns.push_back(pattern + state_of(it, pattern));
+        line(out, "proposal", fmt::format("{} ({}): {}", fmt::join(patterns, "; "), learning::name_of(one.what.evidence), one.note));
         out << '\n';
         print_diff(sql, one.what.sql, out);
     }
@@ -202,13 +224,17 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
     config::add_learned_rules(it.settings, now, loaded);
     it.rules = std::make_shared<rules::rule_set const>(std::move(loaded.rules), 1);
 
+    auto book = decisions(it.settings.state);
+    if (!book) return fail(book.error().text);
+    it.book = std::move(*book);
+
     auto const user = options.user.value_or("");
     auto const application = options.application_name.value_or("");
     it.shown_path = options.search_path.empty() ? std::vector<std::string>{"$user", "public"} : options.search_path;
     it.session = {.search_path = resolved_path(it.shown_path, user), .temporary_relations = {}, .client_encoding = "UTF8",
                   .standard_conforming_strings = true, .role = user};
     rules::circumstances const who{it.database, user, application, now};
-    healing::knowledge const known{.schema = it.schema.get(), .rules = it.rules.get(), .policy = it.settings.healing.policy};
+    healing::knowledge const known{.schema = it.schema.get(), .rules = it.rules.get(), .book = it.book.get(), .policy = it.settings.healing.policy};
     auto const sql = options.sql == "-" ? std::string{std::istreambuf_iterator<char>{std::cin}, {}} : options.sql;
     healing::question question{.sql = sql, .session = it.session, .parameter_types = it.parameter_types, .error = {}, .described = {}, .who = who};
 
@@ -217,7 +243,7 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
     if (!it.rules->empty()) line(out, "rules", fmt::format("{}", loaded.files));
 
     session::database_judge judge{std::make_shared<base::published<catalog::history> const>(it.schema)};
-    judge.configure(it.settings.healing, it.rules, nullptr);
+    judge.configure(it.settings.healing, it.rules, it.book);
     judge.refresh();
     bool const trips = judge.trips(judge.text(sql));
 
@@ -240,7 +266,7 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
         }
         if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
             line(out, "tier", "0: sent as it is; where PostgreSQL refuses it, the client gets that error");
-            print_refusal(*refused, sql, out);
+            print_refusal(it, *refused, sql, out);
             return status_ok;
         }
         auto const& fits = std::get<healing::fits>(verdict);
@@ -273,7 +299,7 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
         return status_ok;
     }
     line(out, "tier", "2: PostgreSQL refuses it, and the client gets that error: " + refused_by(error));
-    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) print_refusal(*refused, sql, out);
+    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) print_refusal(it, *refused, sql, out);
     else line(out, "refused", "the error has nothing to do with a change of the schema");
     return status_ok;
 }

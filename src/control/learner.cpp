@@ -222,9 +222,15 @@ void learner::adopt(std::vector<learning::pattern> stored) {
             auto const* const known = book_.find(it.database, it.text);
             auto const id = it.id;
             decltype(unsaved_)::node_type ours;
-            if (known != nullptr && (ours = unsaved_.extract(known->id))) { // newer, and on its way: only the id is new
-                it = *known;
-                it.id = id;
+            if (known != nullptr && (ours = unsaved_.extract(known->id))) {
+                if (ours.mapped().decided) { // newer, and on its way: only the id is new
+                    it = *known;
+                    it.id = id;
+                } else { // mere uses add to what others decided
+                    it.successes += ours.mapped().successes;
+                    it.failures += ours.mapped().failures;
+                    it.last_used = std::max(it.last_used, known->last_used);
+                }
                 ours.key() = id;
             }
             bool const news = known == nullptr || known->state != it.state || known->from != it.from;

@@ -137,7 +137,7 @@ void rewriter::constraint_reference(sql::reference const& it) {
 
 /// A literal whose type is not known must be no label that meant something else at some time.
 void rewriter::loose_literals(std::string_view text, std::vector<std::shared_ptr<catalog::snapshot const>> const& versions) {
-    if ((meaning_.loose_literals.empty() && meaning_.text_labels.empty()) || refusal_) return;
+    if ((meaning_.loose_literals.empty() && meaning_.text_labels.empty() && meaning_.enum_texts.empty()) || refusal_) return;
     std::vector<std::string_view> moved; // labels that came, went or were renamed
     for (auto const& version : versions) {
         for (auto const& type : version->types()) {
@@ -146,7 +146,10 @@ void rewriter::loose_literals(std::string_view text, std::vector<std::shared_ptr
             if (now == type.get()) continue;
             for (auto const& label : type->labels) {
                 bool const same = now != nullptr && std::find(now->labels.begin(), now->labels.end(), label) != now->labels.end();
-                if (!same) moved.push_back(label.label);
+                if (same) continue;
+                moved.push_back(label.label);
+                if (std::find(meaning_.enum_texts.begin(), meaning_.enum_texts.end(), type->id) != meaning_.enum_texts.end())
+                    return refuse(refusal_kind::not_understood, "an enum of which a label was renamed is looked at as a text");
             }
         }
     }

@@ -68,12 +68,12 @@ using adapted = std::variant<adaptation, refusal>;
 /// without edits.
 [[nodiscard]] adapted pinned_stars(situation const& at, sql::resolution const& meant, catalog::snapshot const& version);
 
-/// A column that may be meant by a name that no version had.
+/// A column or a relation that may be meant by a name that no version had.
 struct guess {
     healing::evidence by{healing::evidence::similarity};
     catalog::oid relation{0};
-    std::int16_t column{0};
-    std::string name; ///< the old one
+    std::int16_t column{0}; ///< 0: the relation itself
+    std::string name;       ///< the old one
 };
 
 /// What PostgreSQL's HINT names, or else the one clearly closest name. Several are as good as none.

@@ -242,12 +242,15 @@ statement_verdict statement_planner::with_defaults(statement_verdict answer) con
     return more;
 }
 
-/// A column that no version had: as if the one that it may stand for had been called so.
+/// A name that no version had: as if what it may stand for had been called so.
 statement_verdict statement_planner::guessed(refusal why) const {
     std::optional<statement_heal> one;
     for (auto const& it : guesses(at_)) {
         version_builder builder{at_.versions.now};
-        if (!builder.name_column(it.relation, it.column, it.name)) continue;
+        auto const* relation = at_.versions.now.find(it.relation);
+        bool const named = it.column != 0 ? builder.name_column(it.relation, it.column, it.name)
+                                          : builder.name_relation(it.relation, relation->schema, it.name);
+        if (!named) continue;
         auto const version = builder.build();
         version_source source{*version, at_.asked.session};
         auto outcome = at_.text.resolve(at_.index, source, false);
@@ -264,8 +267,8 @@ statement_verdict statement_planner::guessed(refusal why) const {
         for (auto& pattern : one->patterns) pattern = fmt::format("{} {}", learning::name_of(it.by), pattern);
         bool const allowed = at_.known.policy.what(it.by, one->meant.writes) == action::heal;
         if (!allowed) one->approval = one->patterns;
-        one->note = fmt::format("no version of this schema had the column: {} offers it, and that is wrong more often than right",
-                                it.by == evidence::hint ? "PostgreSQL's HINT" : "likeness of names");
+        one->note = fmt::format("no version of this schema had the {}: {} offers it, and that is wrong more often than right",
+                                it.column != 0 ? "column" : "relation", it.by == evidence::hint ? "PostgreSQL's HINT" : "likeness of names");
         one->otherwise = why;
     }
     if (!one) return why;

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sql/nodes.hpp"
@@ -185,8 +187,8 @@ class resolver {
     void becomes(Node* node, std::uint32_t type);
     void parameter_becomes(ParamRef const* node, std::uint32_t type);
     void elements_become(Node* node, std::uint32_t type);
-    void compared(Node* left, Node* right);
-    void compared_as_text(Node* value, Node* literal);
+    void compared(Node* left, Node* right, bool equality = true);
+    void compared_as_text(Node* value, Node* literal, bool equality);
     std::uint32_t common_type(std::vector<Node*> const& nodes);
     void operator_types(A_Expr* node);
     void forget_literals(std::size_t from);
@@ -273,6 +275,8 @@ class resolver {
         bool settled{false};    ///< its type is known
     };
     std::map<void const*, noted_literal> literals_;
+    std::vector<std::pair<Node const*, std::uint32_t>> enum_casts_; ///< an enum's values become texts
+    std::set<Node const*> understood_casts_;                        ///< of which it is known what a renamed label does to them
     std::map<ParamRef const*, std::uint32_t> parameters_; ///< the type that each place wants, 0: not known
     std::map<void const*, std::uint32_t> type_of_;
     std::map<void const*, called_function> called_;

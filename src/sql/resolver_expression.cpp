@@ -82,6 +82,7 @@ void resolver::expression(Node* node, scope& in) {
         expression(it->arg, in);
         becomes(it->arg, type);
         if (tag_of(it->arg) == T_A_ArrayExpr) elements_become(it->arg, element_of(type));
+        if (auto const* labels = enum_behind(type_of(it->arg)); labels != nullptr && enum_behind(type) == nullptr) enum_casts_.emplace_back(node, labels->id);
         return;
     }
     case T_CollateClause:

@@ -289,6 +289,7 @@ std::vector<resolver::output> resolver::output_list(List const* list, scope& in,
         made.end = output_end(target->location);
         made.value = target->val;
         made.type = type_of(target->val);
+        if (in.parent == nullptr) understood_casts_.insert(target->val); // a column of the answer shows the label of today
         outputs.push_back(std::move(made));
     }
     return outputs;

@@ -338,18 +338,18 @@ void resolver::elements_become(Node* node, std::uint32_t type) {
 }
 
 /// Two sides of an operator: a literal is taken for what the other side is.
-void resolver::compared(Node* left, Node* right) {
+void resolver::compared(Node* left, Node* right, bool equality) {
     if (failed() || left == nullptr || right == nullptr) return;
     level const guard{*this};
     if (failed()) return;
     if (tag_of(left) == T_RowExpr && tag_of(right) == T_RowExpr) {
         nodes const a{as<RowExpr>(left)->args};
         nodes const b{as<RowExpr>(right)->args};
-        for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) compared(a[i], b[i]);
+        for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) compared(a[i], b[i], equality);
         return;
     }
-    compared_as_text(left, right);
-    compared_as_text(right, left);
+    compared_as_text(left, right, equality);
+    compared_as_text(right, left, equality);
     // varchar has no comparisons of its own: a parameter beside one is a text.
     auto const beside = [](Node const* side, std::uint32_t type) {
         constexpr std::uint32_t text_type = 25, varchar_type = 1043;
@@ -362,12 +362,13 @@ void resolver::compared(Node* left, Node* right) {
 }
 
 /// Of a label that was renamed nothing is left in the text then.
-void resolver::compared_as_text(Node* value, Node* literal) {
+void resolver::compared_as_text(Node* value, Node* literal, bool equality) {
     if (tag_of(literal) == T_TypeCast) literal = as<TypeCast>(literal)->arg;
     if (!is_literal(literal) || tag_of(value) != T_TypeCast) return;
     auto const* labels = enum_behind(type_of(as<TypeCast>(value)->arg));
     if (labels == nullptr || enum_behind(type_of(value)) != nullptr) return;
     result_.text_labels.push_back({labels->id, as<A_Const>(literal)->val.sval.sval});
+    if (equality) understood_casts_.insert(value);
 }
 
 /// select_common_type: literals among values of one type get that type.
@@ -395,7 +396,7 @@ void resolver::operator_types(A_Expr* node) {
             auto const name = text_of(nodes{node->name}[0]);
             bool const comparison = std::find(std::begin(comparisons), std::end(comparisons), name) != std::end(comparisons);
             auto const is_enum = [&](Node const* side) { return side != nullptr && enum_behind(type_of(side)) != nullptr; };
-            if (comparison || (!is_enum(node->lexpr) && !is_enum(node->rexpr))) compared(node->lexpr, node->rexpr);
+            if (comparison || (!is_enum(node->lexpr) && !is_enum(node->rexpr))) compared(node->lexpr, node->rexpr, name == "=" || name == "<>");
         }
         return;
     case AEXPR_DISTINCT:
@@ -405,13 +406,20 @@ void resolver::operator_types(A_Expr* node) {
         auto const left = type_of(node->lexpr);
         return has_type(node, left != 0 ? left : type_of(node->rexpr));
     }
-    case AEXPR_IN:
+    case AEXPR_IN: {
+        if (node->rexpr == nullptr || tag_of(node->rexpr) != T_List) return;
+        nodes const items{as<List>(reinterpret_cast<void*>(node->rexpr))};
+        bool literals = true;
+        for (Node* item : items) literals = literals && is_literal(item);
+        for (Node* item : items) compared(node->lexpr, item, literals);
+        return;
+    }
     case AEXPR_BETWEEN:
     case AEXPR_NOT_BETWEEN:
     case AEXPR_BETWEEN_SYM:
     case AEXPR_NOT_BETWEEN_SYM:
         if (node->rexpr == nullptr || tag_of(node->rexpr) != T_List) return;
-        for (Node* item : nodes{as<List>(reinterpret_cast<void*>(node->rexpr))}) compared(node->lexpr, item);
+        for (Node* item : nodes{as<List>(reinterpret_cast<void*>(node->rexpr))}) compared(node->lexpr, item, false);
         return;
     case AEXPR_OP_ANY:
     case AEXPR_OP_ALL: {
@@ -428,6 +436,9 @@ void resolver::operator_types(A_Expr* node) {
 
 /// Puts the labels' oids into the canonical form, and notes the literals of which nothing is known.
 void resolver::finish_literals() {
+    for (auto const& [node, type] : enum_casts_) {
+        if (!understood_casts_.contains(node)) result_.enum_texts.push_back(type);
+    }
     struct piece {
         std::size_t from;
         std::size_t to;

@@ -265,6 +265,25 @@ TEST_CASE("a pattern whose old name exists again is retired; one that a person s
     CHECK_FALSE(it.book.get()->approved("shop", "column public.users.email -> mail"));
 }
 
+TEST_CASE("another instance's decision holds although the pattern is in use here at that moment") {
+    with_store it{{approved(7, "a")}};
+    for (int i = 0; i < 3; ++i) it.learner.used("shop", "a", evidence::approved, true);
+    auto suspended = approved(7, "a");
+    suspended.state = pattern_state::suspended;
+    suspended.successes = 40;
+    it.learner.adopt({suspended});
+    auto const all = it.all();
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].state == pattern_state::suspended);
+    CHECK(all[0].successes == 43);
+    CHECK(it.book.get()->suspended("shop", "a"));
+    it.learner.stop();
+    auto const kept = it.store.taken();
+    REQUIRE(kept.size() == 1);
+    CHECK_FALSE(std::get<state::pattern_change>(kept[0]).decided);
+    CHECK(std::get<state::pattern_change>(kept[0]).more_successes == 3);
+}
+
 TEST_CASE("another instance's decision is taken over, under the id that it has there") {
     with_store it;
     it.learner.proposed("shop", "mine", evidence::hint, "");

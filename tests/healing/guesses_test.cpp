@@ -74,6 +74,26 @@ TEST_CASE("one clearly closest name is proposed, a tie or a distant one is not")
     CHECK(refused(tie.ask("SELECT created_at FROM t", "created_at")).proposals.empty());
 }
 
+TEST_CASE("a relation that no version had is taken for the closest one, where its columns fit") {
+    world w{"CREATE TABLE customer_accounts (id int, name text); CREATE TABLE invoices (id int, total int); CREATE TABLE invoice_lines (id int)"};
+    auto const ask = [&](std::string_view sql, std::string_view missing) {
+        question asked{sql, w.session, {}, false, {}, false, {}, {}};
+        asked.error = server_error{"42P01", "parserOpenTable", static_cast<std::uint32_t>(sql.find(missing) + 1), {}, {}, {}, {}};
+        return judge(asked, {w.history.get(), nullptr, &w.book, w.policy});
+    };
+    auto const close = refused(ask("SELECT customer_account.name FROM customer_account WHERE id = 1", "customer_account WHERE"));
+    REQUIRE(close.proposals.size() == 1);
+    CHECK(close.proposals[0].what.sql == "SELECT customer_account.name FROM customer_accounts AS customer_account WHERE id = 1");
+    CHECK(close.proposals[0].what.evidence == evidence::similarity);
+    CHECK(close.proposals[0].note.starts_with("no version of this schema had the relation"));
+    CHECK(refused(ask("SELECT nick FROM customer_account", "customer_account")).proposals.empty()); // it has no such column
+    CHECK(refused(ask("SELECT id FROM invoice", "invoice")).proposals.size() <= 1);
+    CHECK(refused(ask("SELECT id FROM vouchers", "vouchers")).proposals.empty());
+    auto const write = refused(ask("DELETE FROM public.customer_account", "public"));
+    REQUIRE(write.proposals.size() == 1);
+    CHECK(write.proposals[0].what.sql == "DELETE FROM public.customer_accounts AS customer_account");
+}
+
 TEST_CASE("writes are proposed too, and never healed by a guess, whatever the policy says") {
     world w{users};
     CHECK(!w.policy.set_writes(evidence::similarity, action::heal));

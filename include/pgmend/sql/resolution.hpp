@@ -208,6 +208,7 @@ struct resolution {
     std::vector<merged_columns> merged;
     std::vector<span> loose_literals;   ///< literals of which it is not known what type they get: they may be labels of an enum
     std::vector<text_label> text_labels;
+    std::vector<std::uint32_t> enum_texts; ///< enums whose values are looked at as texts, beyond an answer's column and an equality with a literal
     std::vector<std::string> row_types; ///< relations whose row type is named ("schema\0name", schema may be empty)
     /// The statement with every catalog name replaced by its meaning, every `*` by its columns: equal for two texts
     /// only if PostgreSQL's parse analysis gives both the same meaning.
