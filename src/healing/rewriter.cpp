@@ -44,6 +44,8 @@ std::optional<refusal> rewriter::run(qualification const& qualify) {
             }
         } else if (it.kind == kind::column) {
             column_reference(it, i, qualify);
+        } else if (it.kind == kind::column_literal) {
+            column_literal(it);
         } else if (it.kind == kind::whole_row) {
             auto const* was = before_(it.relation, 0, {});
             auto const* is = now_.find(it.relation);
@@ -228,6 +230,16 @@ void rewriter::column_reference(sql::reference const& it, std::size_t index, qua
     }
     add(it.parts.back().begin, it.parts.back().end, std::move(text));
     renamed_[index] = column->name;
+    changed_[it.parts.front().begin] = true;
+}
+
+void rewriter::column_literal(sql::reference const& it) {
+    auto const* column = same_column(it.relation, it.column, it.name);
+    if (column == nullptr || column->name == it.name) return;
+    auto literal = sql::quoted_literal(column->name);
+    if (!literal) return refuse(refusal_kind::not_understood, "a column's new name cannot be written in a literal");
+    note_renamed(it.relation, it.name, *column);
+    add(it.parts.front().begin, it.parts.front().end, std::move(*literal));
     changed_[it.parts.front().begin] = true;
 }
 

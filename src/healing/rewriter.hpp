@@ -81,6 +81,7 @@ class rewriter {
                     object_name const& is, bool visible);
     void note_object(renaming::kind_type kind, std::string_view what, std::string before, std::string after);
 
+    void column_literal(sql::reference const& it);
     void labels();
     void star(sql::star const& it);
     void positional(sql::positional_target const& it);

@@ -64,6 +64,11 @@ template <class T>
     return static_cast<T const*>(node);
 }
 
+/// A text in quotes.
+[[nodiscard]] inline bool is_literal(Node const* node) {
+    return node != nullptr && tag_of(node) == T_A_Const && !as<A_Const>(node)->isnull && tag_of(&as<A_Const>(node)->val.node) == T_String;
+}
+
 /// The text of a String node.
 [[nodiscard]] inline std::string_view text_of(void const* node) { return static_cast<String const*>(node)->sval; }
 

@@ -168,7 +168,8 @@ class resolver {
     void xml(XmlExpr* node, scope& in);
     void sort_list(List const* list, scope& in);
     void window(WindowDef* node, scope& in);
-    bool relation_literal(A_Const* node);
+    bool relation_literal(A_Const* node, offered_relation const** found = nullptr);
+    void column_literal(A_Const* node, offered_relation const& relation);
 
     // Functions and types (resolver_types.cpp).
     struct called_function {

@@ -20,7 +20,7 @@ constexpr std::string_view functions_of_regclass[] = {
     "pg_relation_filepath", "pg_relation_filenode", "pg_sequence_last_value",
 };
 constexpr std::string_view functions_of_names[] = {
-    "to_regclass", "pg_get_serial_sequence", "has_table_privilege", "has_column_privilege", "has_any_column_privilege",
+    "to_regclass", "has_table_privilege", "has_column_privilege", "has_any_column_privilege",
     "has_sequence_privilege", "pg_get_viewdef", "row_security_active", "query_to_xml", "table_to_xml", "dblink", "dblink_exec",
     "pg_get_constraintdef", "lo_import", "ts_stat", "cursor_to_xml", "database_to_xml", "schema_to_xml",
 };
@@ -298,14 +298,22 @@ void resolver::function_call(FuncCall* node, scope& in) {
     if (built_in && !args.empty()) {
         auto* argument = args[0];
         while (tag_of(argument) == T_TypeCast) argument = as<TypeCast>(argument)->arg;
-        bool const literal = tag_of(argument) == T_A_Const && !as<A_Const>(argument)->isnull &&
-                             tag_of(&as<A_Const>(argument)->val.node) == T_String;
+        bool const literal = is_literal(argument);
         if (literal && holds(functions_of_names, text_of(name.back()))) {
             return not_understood(fmt::format("a name inside a literal for {}()", text_of(name.back())));
         }
         if (argument == args[0] && literal && holds(functions_of_regclass, text_of(name.back())) &&
             relation_literal(as<A_Const>(argument))) {
             first = 1;
+        }
+        if (literal && text_of(name.back()) == "pg_get_serial_sequence") {
+            offered_relation const* of = nullptr;
+            if (argument != args[0] || args.size() != 2 || !is_literal(args[1]) || !relation_literal(as<A_Const>(argument), &of))
+                return not_understood("pg_get_serial_sequence() of names that are not written as plain literals");
+            if (failed()) return;
+            column_literal(as<A_Const>(args[1]), *of);
+            if (failed()) return;
+            first = 2;
         }
     }
     put("arguments", static_cast<long>(args.size()));
@@ -325,7 +333,7 @@ void resolver::function_call(FuncCall* node, scope& in) {
 }
 
 /// A literal that PostgreSQL reads as the name of a relation. False: it is none, treat it like any constant.
-bool resolver::relation_literal(A_Const* node) {
+bool resolver::relation_literal(A_Const* node, offered_relation const** found) {
     if (node->isnull || tag_of(&node->val.node) != T_String) return false;
     auto const parts = split_name(node->val.sval.sval);
     if (!parts || parts->size() > 2) return false;
@@ -336,6 +344,7 @@ bool resolver::relation_literal(A_Const* node) {
     }
     auto const* relation = look_up(parts->size() == 2 ? parts->front() : "", parts->back(), true);
     if (relation == nullptr) return true;
+    if (found != nullptr) *found = relation;
     put("literal", static_cast<long>(relation->id));
     reference made;
     made.kind = reference::kind_type::literal;
@@ -345,6 +354,26 @@ bool resolver::relation_literal(A_Const* node) {
     made.qualified = parts->size() == 2;
     result_.references.push_back(std::move(made));
     return true;
+}
+
+/// A literal that PostgreSQL compares with the names of a relation's columns, as it is.
+void resolver::column_literal(A_Const* node, offered_relation const& relation) {
+    std::string_view const name = node->val.sval.sval;
+    auto const index = token_at(node->location);
+    if (index == none || tokens_[index].kind != token_kind::string || text_[tokens_[index].begin] != '\'')
+        return not_understood("a column's name in a literal of this kind");
+    auto const column = std::find_if(relation.columns.begin(), relation.columns.end(), [&](offered_column const& it) { return it.name == name; });
+    if (column != relation.columns.end() && column->several_meanings)
+        return fail(unresolved::kind_type::ambiguous, fmt::format("column \"{}\" meant several columns at different times", name));
+    if (column == relation.columns.end()) return fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}\"", name));
+    put("column", column->number);
+    reference made;
+    made.kind = reference::kind_type::column_literal;
+    made.parts = {{tokens_[index].begin, tokens_[index].end}};
+    made.relation = relation.id;
+    made.column = column->number;
+    made.name = name;
+    result_.references.push_back(std::move(made));
 }
 
 void resolver::sublink(SubLink* node, scope& in) {

@@ -28,11 +28,6 @@ bool takes(offered_function const& function, std::size_t arguments) {
     return declared > arguments && arguments + function.defaults >= declared;
 }
 
-bool is_literal(Node const* node) {
-    return node != nullptr && tag_of(node) == T_A_Const && !as<A_Const>(node)->isnull &&
-           tag_of(&as<A_Const>(node)->val.node) == T_String;
-}
-
 } // namespace
 
 /// The name of a call: canonical it is what it may mean, not how it is written.

@@ -297,7 +297,7 @@ std::shared_ptr<catalog::snapshot const> schema_script::take() const {
                                  "enum_first", "enum_range", "generate_series", "json_agg", "json_build_object",
                                  "json_each", "json_populate_record", "json_to_record", "jsonb_agg",
                                  "jsonb_array_elements_text", "jsonb_build_object", "lag", "left", "length", "lower",
-                                 "make_interval", "max", "min", "nextval", "now", "percentile_disc",
+                                 "make_interval", "max", "min", "nextval", "now", "percentile_disc", "pg_get_serial_sequence",
                                  "pg_options_to_table", "pg_show_all_settings", "rank", "regexp_split_to_table",
                                  "repeat", "round", "row_number", "row_to_json", "set_config", "setval", "string_agg",
                                  "string_to_array", "substr", "sum", "to_json", "to_jsonb", "to_regclass",

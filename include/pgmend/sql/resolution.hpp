@@ -108,6 +108,7 @@ struct reference {
         relation,  ///< the relation itself, in FROM, as a target, …
         literal,   ///< a relation's name inside a literal: nextval('s'), 's'::regclass
         column,    ///< a column under its name in the catalog
+        column_literal, ///< a column's name inside a literal: the second one of pg_get_serial_sequence('t', 'id')
         whole_row, ///< a row of the relation as one value
         local,     ///< an alias, a column of a subquery, a column merged by USING: not a name of the catalog
         function,  ///< a function or procedure of a user: one of `candidates`
