@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import harness  # noqa: E402
+from shop import Shop  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,6 +99,23 @@ def start_pgmend(postgres: harness.Postgres) -> Iterator[Callable[..., harness.P
     for proxy in started:
         if proxy in harness._running:
             proxy.finish()
+
+
+@pytest.fixture(scope="module")
+def healer(postgres: harness.Postgres) -> Iterator[harness.Pgmend]:
+    """A pgmend that heals, for all tests of a module."""
+    proxy = harness.Pgmend(postgres, control="user=postgres", log={"format": "json", "level": "debug"})
+    yield proxy
+    proxy.finish()
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, healer: harness.Pgmend, postgres: harness.Postgres, database: str) -> Shop:
+    """With the module's SCHEMA, which the healer has seen."""
+    postgres.run(request.module.SCHEMA, database=database)
+    made = Shop(healer, postgres, database)
+    made.known()
+    return made
 
 
 _names = itertools.count(1)

@@ -8,7 +8,7 @@ import pytest
 import harness
 from raw import query
 from test_console import console, patterns
-from test_healing import Shop
+from shop import Shop
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,7 @@ def test_a_guess_waits_for_approval(proxy, postgres, database, sql, pattern):
 
 def test_forward_drift_is_named(proxy, postgres, database):
     postgres.run("CREATE TABLE users (id int, email text)", database=database)
-    with psycopg.connect(harness.conninfo(proxy.port, database)), console(proxy.port) as admin:
-        harness.know(proxy, database)
+    harness.know(proxy, database)
     postgres.run("ALTER TABLE users ADD COLUMN age int", database=database)
     shop = Shop(proxy, postgres, database)
     for sql, name in (("SELECT loyalty FROM users", 'column "loyalty"'), ("SELECT * FROM vouchers", 'relation "vouchers"')):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import raw
-from test_healing import Shop
+from shop import Shop
 
 SCHEMA = """
 CREATE SCHEMA app;

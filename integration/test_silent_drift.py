@@ -6,7 +6,7 @@ import pytest
 
 import harness
 from raw import error_of, query
-from test_healing import Shop
+from shop import Shop
 
 SCHEMA = (
     "CREATE TYPE mood AS ENUM ('happy', 'sad')",

@@ -13,13 +13,6 @@ SCHEMA = "CREATE TABLE users (id int PRIMARY KEY, email text); INSERT INTO users
 RENAME = "ALTER TABLE users RENAME COLUMN email TO email_address"
 
 
-@pytest.fixture(scope="module")
-def healer(postgres):
-    proxy = harness.Pgmend(postgres, control="user=postgres", log={"format": "json", "level": "debug"})
-    yield proxy
-    proxy.finish()
-
-
 @pytest.fixture
 def client(healer, postgres, database):
     """Knows the old schema; the migration is the test's own."""

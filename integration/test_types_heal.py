@@ -10,7 +10,6 @@ import pytest
 import harness
 import raw
 from raw import bind, describe, execute, parse, query
-from test_healing import Shop
 
 VARCHAR, INT4, UUID = 1043, 23, 2950
 SCHEMA = """
@@ -21,21 +20,6 @@ SCHEMA = """
 WIDER = ("ALTER TABLE tasks ALTER COLUMN id TYPE bigint", "ALTER TABLE tasks ALTER COLUMN days TYPE bigint")
 LABELS = ("CREATE TYPE state AS ENUM ('open', 'done')", "ALTER TABLE tasks ALTER COLUMN status TYPE state USING status::state")
 SPELLED = ("ALTER TABLE tasks ALTER COLUMN tag TYPE text",)
-
-
-@pytest.fixture(scope="module")
-def healer(postgres):
-    proxy = harness.Pgmend(postgres, control="user=postgres", log={"format": "json", "level": "debug"})
-    yield proxy
-    proxy.finish()
-
-
-@pytest.fixture
-def shop(healer, postgres, database):
-    postgres.run(SCHEMA, database=database)
-    shop = Shop(healer, postgres, database)
-    shop.known()
-    return shop
 
 
 def types(messages: list[raw.Message]) -> list:
