@@ -143,7 +143,7 @@ def test_a_damaged_file_is_set_aside_and_a_newer_one_refused(start_pgmend: Any, 
 
 def test_the_report_and_the_export_say_what_to_write_instead(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text)", "CREATE SEQUENCE numbers", database=database)
-    with app(remembering, database) as old, console(remembering.port) as admin:
+    with app(remembering, database) as old:
         harness.know(remembering, database)
         old.execute("ALTER TABLE users RENAME email TO mail")
         old.execute("ALTER SEQUENCE numbers RENAME TO ids")
