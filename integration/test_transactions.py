@@ -106,6 +106,25 @@ def test_psycopg_transactions(healer, postgres, database):
         assert connection.execute("SELECT count(*), count(DISTINCT n) FROM log").fetchone() == (8, 8)
 
 
+def test_a_statement_prepared_before_any_change_is_healed_at_its_next_bind_in_a_block(healer, client, postgres, database):
+    """Nothing had drifted when it was prepared, outside a block; it has worked, too, so that there was no savepoint ahead of it."""
+    client.ask(raw.parse("SELECT email FROM users WHERE id = 2", "s1") + raw.SYNC)
+    run = raw.bind(statement="s1") + raw.execute() + raw.SYNC
+    for _ in range(2):
+        client.ask(query("BEGIN"))
+        assert values(client.ask(run)) == ["user2"]
+        client.ask(query("COMMIT"))
+    client.ask(query("BEGIN"))
+    client.ask(query("INSERT INTO log VALUES (1)"))
+    client.migrate()
+    healer.wait_for_event("schema.changed", lambda e: e["database"] == database)
+    for _ in range(2):
+        answer = client.ask(run)
+        assert values(answer) == ["user2"] and answer[-1].body == b"T"
+    assert [m.body for m in client.ask(query("COMMIT"))] == [b"COMMIT\0", b"I"]
+    assert postgres.run("SELECT count(*) FROM log", database=database) == [(1,)]
+
+
 def test_another_search_path_in_the_block(client, postgres, database):
     client.migrate()
     postgres.run("CREATE SCHEMA other", "CREATE TABLE other.users (id int, email text)", "INSERT INTO other.users VALUES (1, 'other')", database=database)

@@ -212,8 +212,8 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
 
         bool const begins = !open_ && begins_request(header.type);
         std::optional<advice> given;
-        if (preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E') &&
-            (savepoint_set_ || preflight_->active(status_ == 'T'))) {
+        bool const concerns = preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E');
+        if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
             if (has_text && !whole) preflight_->passed_unseen();
             else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
@@ -226,6 +226,12 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
                 given.emplace();
                 given->controls_transaction = given->ends_transaction = true;
             }
+        } else if (concerns && header.type == 'P' && whole) {
+            auto const view = wire::read_parse(wire::body_of(bytes.substr(at), header));
+            if (view && !view->statement.empty()) preflight_->prepared_unseen(view->sql, view->statement);
+        } else if (preflight_ != nullptr && header.type == 'C' && whole) {
+            wire::cursor in{wire::body_of(bytes.substr(at), header)};
+            if (in.byte() == 'S') preflight_->closed(in.text());
         }
         if (begins) {
             begin_request();

@@ -209,6 +209,16 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
     return given;
 }
 
+/// Bound inside a transaction block after the schema has changed, it wants a savepoint ahead of it.
+void statement_check::prepared_unseen(base::byte_view sql, base::byte_view statement) {
+    if (judge_->settings().healing_mode == healing::mode::heal) remember(statement, judge_->text(sql), nullptr, {});
+}
+
+/// One that was sent edited may still be there, and its answers have to be known for edited ones.
+void statement_check::closed(base::byte_view statement) {
+    if (auto const found = prepared_.find(std::string{statement}); found != prepared_.end() && !found->second.note) prepared_.erase(found);
+}
+
 advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction) {
     advice given;
     auto const found = prepared_.find(std::string{statement});

@@ -491,7 +491,12 @@ namespace {
 
 /// Says what the test wants it to say.
 struct scripted : session::preflight {
-    bool active(bool) override { return true; }
+    bool active(bool) override {
+        ++refreshed;
+        return is_active;
+    }
+    void prepared_unseen(base::byte_view sql, base::byte_view statement) override { unseen.push_back(std::string{statement} + ": " + std::string{sql}); }
+    void closed(base::byte_view statement) override { unseen.push_back("closed: " + std::string{statement}); }
     session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool) override {
         auto const found = answers.find(std::string{sql});
         return found == answers.end() ? session::advice{} : found->second;
@@ -508,6 +513,9 @@ struct scripted : session::preflight {
 
     std::map<std::string, session::advice> answers;
     std::vector<std::uint64_t> tokens;
+    std::vector<std::string> unseen;
+    bool is_active{true};
+    int refreshed{0};
 };
 
 struct checked_relay : relay {
@@ -548,6 +556,24 @@ std::size_t count_of(std::string const& text, std::string_view part) {
 }
 
 } // namespace
+
+TEST_CASE("what is known is taken over ahead of each statement, with a savepoint in front of it too") {
+    checked_relay r;
+    r.in_transaction();
+    r.check.answers["SELECT 1"] = guarded(7);
+    r.client(query("SELECT 1"));
+    r.server(complete("SAVEPOINT") + ready('T') + complete("SELECT 1") + ready('T'));
+    auto const before = r.check.refreshed;
+    r.client(bind("s"));
+    CHECK(r.check.refreshed == before + 1);
+}
+
+TEST_CASE("a named statement is told of while nothing is looked at, the unnamed one is not") {
+    checked_relay r;
+    r.check.is_active = false;
+    r.client(parse("s1", "SELECT 1") + parse("", "SELECT 2") + close_statement("s0") + sync_message());
+    CHECK(r.check.unseen == std::vector<std::string>{"s1: SELECT 1", "closed: s0"});
+}
 
 TEST_CASE("a text that is known to need it is sent edited, in one piece with what follows it") {
     checked_relay r;

@@ -214,6 +214,25 @@ TEST_CASE("a prepared statement is guarded by what it was prepared from, one tha
     CHECK(f.check.look_at_bind("unknown", true).ends_transaction);
 }
 
+TEST_CASE("a statement that was prepared while nothing was looked at is guarded in a block, and again after each change") {
+    fixture f;
+    REQUIRE_FALSE(f.check.active(false));
+    f.check.prepared_unseen("SELECT note FROM orders", "s1");
+    f.check.prepared_unseen("COMMIT", "end");
+    auto const bind = f.check.look_at_bind("s1", true);
+    CHECK(bind.guard);
+    CHECK_FALSE(bind.ends_transaction);
+    f.check.worked(bind.token);
+    CHECK_FALSE(f.check.look_at_bind("s1", true).guard);
+    f.migrate("ALTER TABLE orders RENAME COLUMN note TO remark");
+    REQUIRE(f.check.active(true));
+    CHECK(f.check.look_at_bind("s1", true).guard);
+    CHECK_FALSE(f.check.look_at_bind("end", true).guard);
+    CHECK(f.check.look_at_bind("end", true).ends_transaction);
+    f.check.closed("s1");
+    CHECK_FALSE(f.check.look_at_bind("s1", true).guard);
+}
+
 TEST_CASE("mode observe edits nothing, and says once what it would have done") {
     healing::settings observe;
     observe.healing_mode = healing::mode::observe;

@@ -47,6 +47,12 @@ class preflight {
     [[nodiscard]] virtual advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
                                       bool in_transaction) = 0;
 
+    /// A Parse under a name, while no look was worth while: it may be bound when one is.
+    virtual void prepared_unseen(base::byte_view /*sql*/, base::byte_view /*statement*/) {}
+
+    /// A Close of a statement, which will be there still if something ahead of it fails.
+    virtual void closed(base::byte_view /*statement*/) {}
+
     /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
     [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction) = 0;
 

@@ -36,6 +36,8 @@ class statement_check final : public preflight {
     [[nodiscard]] bool active(bool in_transaction) override;
     [[nodiscard]] advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
                               bool in_transaction) override;
+    void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
+    void closed(base::byte_view statement) override;
     [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction) override;
     void passed_unseen() override;
     void worked(std::uint64_t token) override { judge_->note_worked(token); }
