@@ -94,7 +94,8 @@ class catalog_loop {
         base::time_point next_look{};       ///< when to compare the counters
         base::time_point next_verify{};     ///< when to look for newer rows, whatever the counters say
         unsigned in_vain{0};                ///< readings since the last change that only counters wanted, and that found nothing
-        std::string_view cause{"start"};    ///< of the reading that comes next; "" once it began
+        std::string_view cause{"start"};    ///< of the next reading of everything; "" once it began
+        bool parts_were_last{false};        ///< the last reading was of what the trigger told alone
         bool waits{false};                  ///< its coroutine waits for a notification
         base::duration last_took{};
         std::uint64_t loads{0};
@@ -119,15 +120,16 @@ class catalog_loop {
     void on_served(database& d, std::exception_ptr broken);
     pg::task<void> serve(database* d);
     pg::task<void> sleep(database* d, base::time_point until);
-    pg::task<void> wait(database* d);
+    pg::task<void> wait(database* d, base::time_point until);
     pg::task<void> look(database* d);
-    pg::task<void> reload(database* d);
+    pg::task<void> reload(database* d, bool parts);
     pg::task<pg::result<catalog_reader::reading>> read(database* d, changed_objects what);
     pg::task<pg::result<void>> open(database* d);
     pg::task<void> restore(database* d, catalog_reader::reading* r);
     [[nodiscard]] catalog::history_limits limits() const { return {settings_.keep_versions, settings_.keep_for}; }
     void want_reading(database& d, std::string_view cause);
     static void note_cause(database& d, std::string_view cause);
+    [[nodiscard]] static bool parts_first(database const& d, base::time_point now);
     [[nodiscard]] base::duration pause_between_looks(database const& d) const;
     [[nodiscard]] base::time_point next_event(database const& d) const;
     void accept(database& d, catalog_reader::reading const& r, std::string_view cause);

@@ -68,13 +68,14 @@ pg::task<void> catalog_loop::serve(database* d) {
         }
         auto const now = base::steady::now();
         if (d->wants_reading()) {
-            auto const earliest = d->schedule.earliest();
-            if (earliest <= now) co_await reload(d);
-            else co_await sleep(d, earliest);
+            bool const parts = parts_first(*d, now);
+            auto const earliest = parts ? d->schedule.earliest_of_parts() : d->schedule.earliest();
+            if (earliest <= now) co_await reload(d, parts);
+            else co_await wait(d, earliest);
         } else if (d->watches == 0) {
             co_return;
         } else if (now < next_event(*d)) {
-            co_await wait(d);
+            co_await wait(d, next_event(*d));
         } else if (settings_.verify_every.count() > 0 && d->next_verify <= now) {
             d->next_verify = now + settings_.verify_every;
             want_reading(*d, d->reader ? "scan" : "reconnect");
@@ -107,10 +108,16 @@ base::time_point catalog_loop::next_event(database const& d) const {
     return next;
 }
 
-/// Until it is time to look, somebody wakes it, or the event trigger tells of a change. A connection that is lost is noticed
+/// What the trigger told of is read by itself, ahead of everything, where that may not be read yet or nobody waits for it; by
+/// turns, so that neither starves the other.
+bool catalog_loop::parts_first(database const& d, base::time_point now) {
+    if (!d.schema || d.told.anything || d.told.size() == 0) return false;
+    return !d.look_everywhere || d.schedule.earliest() > now || (d.next.empty() && !d.parts_were_last);
+}
+
+/// Until it is time, somebody wakes it, or the event trigger tells of a change. A connection that is lost is noticed
 /// at once, and whatever happened meanwhile is found by reading over the next one.
-pg::task<void> catalog_loop::wait(database* d) {
-    auto const until = next_event(*d);
+pg::task<void> catalog_loop::wait(database* d, base::time_point until) {
     if (!d->reader) {
         co_await sleep(d, until);
         co_return;
@@ -125,7 +132,6 @@ pg::task<void> catalog_loop::wait(database* d) {
         d->in_vain = 0;
         d->stale = true;
         d->told.add(*told);
-        note_cause(*d, "trigger");
     }
 }
 
@@ -145,12 +151,20 @@ pg::task<void> catalog_loop::look(database* d) {
     }
 }
 
-pg::task<void> catalog_loop::reload(database* d) {
-    d->current = std::exchange(d->next, {});
-    d->stale = false;
-    auto const cause = std::exchange(d->cause, {});
+/// `parts`: only what the trigger told of; who waits for everything waits on.
+pg::task<void> catalog_loop::reload(database* d, bool parts) {
     auto what = std::exchange(d->told, {});
-    what.anything = what.anything || std::exchange(d->look_everywhere, false);
+    std::string_view cause{"trigger"};
+    if (parts) {
+        d->stale = d->look_everywhere;
+    } else {
+        if (!what.empty()) note_cause(*d, cause);
+        cause = std::exchange(d->cause, {});
+        d->current = std::exchange(d->next, {});
+        d->stale = false;
+        what.anything = what.anything || std::exchange(d->look_everywhere, false);
+    }
+    d->parts_were_last = parts;
     auto outcome = co_await read(d, std::move(what));
     bool const unknown = outcome && (!d->schema || d->schema->current().identity() != outcome->schema->identity());
     if (unknown && store_) co_await restore(d, &*outcome);

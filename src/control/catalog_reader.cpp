@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -15,8 +16,8 @@ namespace pgmend::control {
 namespace {
 
 /// Settings that not every version has are set where they exist. Names in a database of encoding SQL_ASCII may be anything:
-/// take them as they are, since a conversion would fail. JIT would take longer than the reading. Statements that are sent
-/// together are one transaction, and must see the same moment.
+/// take them as they are, since a conversion would fail. JIT would take longer than the reading, and so would a plan for each
+/// list of oids. Statements that are sent together are one transaction, and must see the same moment.
 constexpr auto session_settings =
     "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false),"
     " pg_catalog.set_config('client_encoding',"
@@ -24,8 +25,8 @@ constexpr auto session_settings =
     " pg_catalog.set_config('default_transaction_read_only', 'on', false),"
     " pg_catalog.set_config('default_transaction_isolation', 'repeatable read', false),"
     " pg_catalog.set_config('statement_timeout', '{}', false);"
-    " SELECT pg_catalog.set_config(name, CASE name WHEN 'jit' THEN 'off' ELSE '0' END, false)"
-    " FROM pg_catalog.pg_settings WHERE name IN ('jit', 'idle_session_timeout')";
+    " SELECT pg_catalog.set_config(name, CASE name WHEN 'jit' THEN 'off' WHEN 'plan_cache_mode' THEN 'force_generic_plan' ELSE '0' END, false)"
+    " FROM pg_catalog.pg_settings WHERE name IN ('jit', 'plan_cache_mode', 'idle_session_timeout')";
 
 constexpr auto which_database =
     "SELECT d.oid, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
@@ -73,6 +74,27 @@ constexpr auto execute_statements =
     " EXECUTE pgmend_labels; EXECUTE pgmend_functions; EXECUTE pgmend_schemas; SELECT pg_catalog.txid_current_snapshot()";
 
 constexpr auto read_counters = "EXECUTE pgmend_counters";
+
+/// Answers come in the order that read_objects takes them in.
+std::string execute_for(changed_objects const& which) {
+    return fmt::format("EXECUTE pgmend_some_relations({0}); EXECUTE pgmend_some_constraints({0}); EXECUTE pgmend_some_indexes({0});"
+                       " EXECUTE pgmend_some_types({1}); EXECUTE pgmend_some_labels({1}); EXECUTE pgmend_some_functions({2})",
+                       array_literal(which.relations), array_literal(which.types), array_literal(which.functions));
+}
+
+constexpr std::size_t object_answers = 6;
+
+fresh_objects to_objects(std::span<pg::rows const> answers) {
+    fresh_objects fresh;
+    relation_rows rows;
+    rows.add_columns(answers[0]);
+    rows.add_constraints(answers[1]);
+    rows.add_unique_indexes(answers[2]);
+    fresh.relations = rows.take();
+    fresh.types = to_types(answers[3], &answers[4]);
+    fresh.functions = to_functions(answers[5]);
+    return fresh;
+}
 
 pg::error unexpected(char const* what) {
     return {base::errc::invalid_input, {}, std::string{"unexpected answer: "} + what};
@@ -200,15 +222,20 @@ pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_all(snapshot_
 /// reading that is complete sees what nobody named.
 pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_named(snapshot_ptr before, changed_objects what, base::time_point deadline) {
     what = with_dependents(std::move(what), *before);
-    auto const more = co_await connection_.query(
-        fmt::format("BEGIN; EXECUTE pgmend_dependents({}, {})", array_literal(what.relations), array_literal(what.types)), deadline);
-    if (!more) co_return more.error();
-    if (more->size() != 2) co_return unexpected("dependents");
-    what.add(to_changed((*more)[1]));
-    if (what.size() > most_named) co_return nothing();
-    auto fresh = co_await read_objects(what, deadline);
-    if (!fresh) co_return fresh.error();
-    auto differences = compare(*before, what, std::move(*fresh));
+    auto const sql = fmt::format("EXECUTE pgmend_dependents({}, {}); {}", array_literal(what.relations), array_literal(what.types), execute_for(what));
+    auto const answer = co_await connection_.query(sql, deadline);
+    if (!answer) co_return answer.error();
+    auto const& answers = *answer;
+    if (answers.size() != 1 + object_answers) co_return unexpected("named objects");
+    auto fresh = to_objects(std::span{answers}.subspan(1));
+    // Seldom more than what was known to go with them: children of a table, a sequence or a row type that is new.
+    if (what.add_new(to_changed(answers[0]))) {
+        if (what.size() > most_named) co_return nothing();
+        auto all = co_await read_objects(what, {}, deadline);
+        if (!all) co_return all.error();
+        fresh = std::move(*all);
+    }
+    auto differences = compare(*before, what, std::move(fresh));
     if (reaches_expressions(*before, differences)) co_return nothing();
     auto r = made_of(before, differences, false);
     if (r.schema->has_double_names(differences)) co_return nothing();
@@ -218,15 +245,14 @@ pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_named(snapsho
 pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_newer(snapshot_ptr before, base::time_point deadline) {
     // Counters first, in a transaction of their own: what is committed while the objects are read, or after the moment that
     // they are read of, shows in the next comparison.
-    auto counted = co_await count_writes(deadline);
-    if (!counted) co_return counted.error();
-    auto const answer = co_await connection_.query(fmt::format("BEGIN; EXECUTE pgmend_scan('{}')", moment_), deadline);
+    auto const answer = co_await connection_.query(fmt::format("BEGIN; {}; COMMIT; BEGIN; EXECUTE pgmend_scan('{}')", read_counters, moment_), deadline);
     if (!answer) co_return answer.error();
-    if (answer->size() != 2) co_return unexpected("newer rows");
-    auto const found = to_scan((*answer)[1]);
+    auto const& answers = *answer;
+    if (answers.size() != 5 || answers[1].size() != 1) co_return unexpected("newer rows");
+    auto const found = to_scan(answers[4]);
     auto const which = with_dependents(found.changed, *before);
     if (which.size() > most_named) co_return nothing();
-    auto fresh = co_await read_objects(which, deadline);
+    auto fresh = co_await read_objects(which, "COMMIT", deadline);
     if (!fresh) co_return fresh.error();
     auto differences = compare(*before, which, std::move(*fresh));
     if (reaches_expressions(*before, differences)) co_return nothing();
@@ -240,33 +266,22 @@ pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_newer(snapsho
     }
     auto r = made_of(before, differences, true);
     if (object_counts::of(*r.schema) != found.counts) co_return nothing(); // something was dropped
-    counters_ = std::move(*counted);
+    counters_ = answers[1].text(0, 0);
     moment_ = found.moment;
     co_return r;
 }
 
-/// In the transaction that is open; ends it.
-pg::task<pg::result<fresh_objects>> catalog_reader::read_objects(changed_objects const& which, base::time_point deadline) {
-    auto const relations = array_literal(which.relations);
-    auto const types = array_literal(which.types);
-    auto const sql = which.size() == 0
-                         ? std::string{"COMMIT"}
-                         : fmt::format("EXECUTE pgmend_some_relations({0}); EXECUTE pgmend_some_constraints({0}); EXECUTE pgmend_some_indexes({0});"
-                                       " EXECUTE pgmend_some_types({1}); EXECUTE pgmend_some_labels({1}); EXECUTE pgmend_some_functions({2}); COMMIT",
-                                       relations, types, array_literal(which.functions));
+/// `then`: what ends the transaction, if one is open.
+pg::task<pg::result<fresh_objects>> catalog_reader::read_objects(changed_objects const& which, std::string_view then, base::time_point deadline) {
+    bool const any = which.size() > 0;
+    std::string sql{then};
+    if (any) sql = fmt::format("{}; {}", execute_for(which), then);
     auto const answer = co_await connection_.query(sql, deadline);
     if (!answer) co_return answer.error();
-    fresh_objects fresh;
-    if (which.size() == 0) co_return fresh;
     auto const& answers = *answer;
-    if (answers.size() != 7) co_return unexpected("some objects");
-    relation_rows rows;
-    rows.add_columns(answers[0]);
-    rows.add_constraints(answers[1]);
-    rows.add_unique_indexes(answers[2]);
-    fresh.relations = rows.take();
-    fresh.types = to_types(answers[3], &answers[4]);
-    fresh.functions = to_functions(answers[5]);
+    if (answers.size() != (any ? object_answers : 0) + (then.empty() ? 0 : 1)) co_return unexpected("some objects");
+    fresh_objects fresh;
+    if (any) fresh = to_objects(std::span{answers}.first(object_answers));
     co_return fresh;
 }
 

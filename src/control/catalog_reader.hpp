@@ -68,7 +68,7 @@ class catalog_reader {
     static reading made_of(snapshot_ptr const& before, catalog::replacements const& what, bool complete);
     pg::task<pg::result<reading>> read_named(snapshot_ptr before, changed_objects what, base::time_point deadline);
     pg::task<pg::result<reading>> read_newer(snapshot_ptr before, base::time_point deadline);
-    pg::task<pg::result<fresh_objects>> read_objects(changed_objects const& which, base::time_point deadline);
+    pg::task<pg::result<fresh_objects>> read_objects(changed_objects const& which, std::string_view then, base::time_point deadline);
     pg::task<pg::result<std::string>> count_writes(base::time_point deadline);
     pg::task<void> roll_back(base::time_point deadline);
 

@@ -56,6 +56,15 @@ void changed_objects::add(char kind, oid id) {
     }
 }
 
+bool changed_objects::add_new(changed_objects const& more) {
+    auto const before = size();
+    append(relations, more.relations);
+    append(types, more.types);
+    tidy(relations);
+    tidy(types);
+    return size() > before;
+}
+
 change_notice change_notice::read(std::string_view payload) {
     change_notice n;
     if (!payload.starts_with(mark)) {

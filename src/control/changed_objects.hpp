@@ -21,6 +21,8 @@ struct changed_objects {
     [[nodiscard]] std::size_t size() const { return relations.size() + constraints.size() + types.size() + functions.size(); }
     void add(changed_objects const& more);
     void add(char kind, catalog::oid id); ///< r c t p; any other: anything
+    /// Of what has no doubles, as `with_dependents` makes it: adds relations and types, and tells whether any of those is new.
+    bool add_new(changed_objects const& more);
 };
 
 /// What the event trigger of `pgmend install` tells: `pgmend:1 r16390,t16392 user, application_name, command tag`.

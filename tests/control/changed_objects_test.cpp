@@ -67,6 +67,19 @@ TEST_CASE("a constraint and an index stand for their table, a table for its row 
     CHECK(with_dependents(what, known).relations == ids{20001, 22001});
 }
 
+TEST_CASE("what the server adds to the named objects is told apart from what was known to go with them") {
+    changed_objects what;
+    what.relations = {20000};
+    what.types = {30000, 30001};
+    changed_objects more;
+    more.relations = {20000};
+    more.types = {30001, 30000};
+    CHECK_FALSE(what.add_new(more));
+    more.relations.push_back(19999);
+    CHECK(what.add_new(more));
+    CHECK(what.relations == ids{19999, 20000});
+}
+
 TEST_CASE("of what was read again only what differs replaces something, and what was not found is gone") {
     auto const known = two_tables();
     changed_objects asked;

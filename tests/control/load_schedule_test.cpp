@@ -64,8 +64,20 @@ TEST_CASE("luck shortens a pause by up to a quarter") {
 
 TEST_CASE("after a reading of parts the next one may begin sooner") {
     load_schedule s;
-    s.on_loaded(0ms, time_point{1h}, false);
-    CHECK(s.earliest() == time_point{1h + 1ms});
-    s.on_loaded(3ms, time_point{1h}, false);
-    CHECK(s.earliest() == time_point{1h + 3ms});
+    s.on_loaded(4ms, time_point{1h}, false);
+    CHECK(s.earliest_of_parts() == time_point{1h + 2ms});
+    CHECK(s.earliest() == time_point{1h + 2ms});
+}
+
+TEST_CASE("a reading of everything does not keep what was named waiting, nor the other way round") {
+    load_schedule s;
+    s.on_loaded(20ms, time_point{1h});
+    CHECK(s.earliest_of_parts() == time_point{1h});
+    s.on_loaded(2ms, time_point{1h + 10ms}, false);
+    CHECK(s.earliest_of_parts() == time_point{1h + 11ms});
+    CHECK(s.earliest() == time_point{1h + 80ms});
+    s.on_failed(time_point{2h});
+    CHECK(s.earliest_of_parts() == time_point{2h + 1s});
+    s.forget_failures();
+    CHECK(s.earliest_of_parts() <= time_point{2h});
 }
