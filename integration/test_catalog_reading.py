@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import time
@@ -220,14 +221,16 @@ def main() -> None:
     subprocess.run([PROBE, "bench", str(postgres.port), "bench"], check=True)
     for statement in ("EXECUTE pgmend_counters", "EXECUTE pgmend_scan('{}')"):
         print(f"server's time for {statement}: {server_time(postgres, statement):.3f} ms")
+    idle_watch(postgres)
     commit_to_published(postgres)
+    without_the_trigger(postgres)
 
 
 def server_time(postgres: harness.Postgres, statement: str) -> float:
     """What the server itself says, of the statements that pgmend prepares; nothing has changed."""
     prepared = subprocess.run([PROBE, "statements", str(postgres.port), "bench"], check=True, capture_output=True, text=True).stdout
     with postgres.connect("bench") as connection:
-        connection.execute("SET search_path = pg_catalog; SET jit = off")
+        connection.execute("SET search_path = pg_catalog; SET jit = off; SET plan_cache_mode = force_generic_plan")
         connection.execute(prepared)
         moment = connection.execute("SELECT txid_current_snapshot()::text").fetchone()[0]
         times = []
@@ -235,6 +238,24 @@ def server_time(postgres: harness.Postgres, statement: str) -> float:
             plan = connection.execute("EXPLAIN (ANALYZE, TIMING off) " + statement.format(moment)).fetchall()
             times.append(sum(float(line.split(":")[1].split()[0]) for (line,) in plan if line.startswith(("Planning Time", "Execution Time"))))
     return sorted(times)[len(times) // 2]
+
+
+def figures(ms: list[float]) -> str:
+    ms = sorted(ms)
+    return f"median {ms[len(ms) // 2]:.2f} ms, p99 {ms[len(ms) * 99 // 100]:.2f}, most {ms[-1]:.2f} ({len(ms)})"
+
+
+def idle_watch(postgres: harness.Postgres) -> None:
+    """What the server's log says of the statements of a pgmend that watches while nothing changes."""
+    postgres.run("ALTER SYSTEM SET log_min_duration_statement = 0", "SELECT pg_reload_conf()")
+    proxy = harness.Pgmend(postgres, control="user=postgres", watch={"poll": "50ms", "verify": "250ms"})
+    with psycopg.connect(harness.conninfo(proxy.port, "bench"), autocommit=True):
+        time.sleep(15)
+    proxy.finish()
+    postgres.run("ALTER SYSTEM RESET log_min_duration_statement", "SELECT pg_reload_conf()")
+    for name, text in (("a poll", "EXECUTE pgmend_counters$"), ("a verification", r"BEGIN; EXECUTE pgmend_counters; COMMIT; BEGIN; EXECUTE pgmend_scan.*")):
+        took = re.findall(r"postgres@bench LOG:  duration: ([0-9.]+) ms  statement: " + text, postgres.log_text(), re.MULTILINE)
+        print(f"{name} of an idle watch, the server's duration: {figures([float(t) for t in took])}")
 
 
 def commit_to_published(postgres: harness.Postgres) -> None:
@@ -255,8 +276,23 @@ def commit_to_published(postgres: harness.Postgres) -> None:
     for i, at in enumerate(committed):
         first = next(e for e in seen if f"column public.t{i}.c1 renamed to y" in e["changes"])
         times.append(max(0.0, datetime.datetime.fromisoformat(first["ts"].replace("Z", "+00:00")).timestamp() - at) * 1000)
-    times.sort()
-    print(f"commit to published, {len(times)} changes, {len(seen)} versions: median {times[len(times) // 2]:.1f} ms, p99 {times[len(times) * 99 // 100]:.1f}, most {times[-1]:.1f}")
+    print(f"commit to published, {len(seen)} versions: {figures(times)}")
+    proxy.finish()
+
+
+def without_the_trigger(postgres: harness.Postgres) -> None:
+    """The same by counters alone; a session that ends reports them."""
+    proxy = harness.Pgmend(postgres, control="user=postgres", watch={"notifications": False}, log={"format": "json", "level": "info"})
+    times = []
+    with psycopg.connect(harness.conninfo(proxy.port, "bench"), autocommit=True):
+        time.sleep(1)
+        for i in range(100):
+            postgres.run(f"ALTER TABLE t{i} RENAME COLUMN c3 TO later", database="bench")
+            at = time.time()
+            wanted = f"column public.t{i}.c3 renamed to later"
+            event = harness.wait_until(lambda: [e for e in proxy.events("schema.changed") if wanted in e["changes"]], "it is seen")[0]
+            times.append(max(0.0, datetime.datetime.fromisoformat(event["ts"].replace("Z", "+00:00")).timestamp() - at) * 1000)
+    print(f"commit to published without the trigger: {figures(times)}")
     proxy.finish()
 
 
