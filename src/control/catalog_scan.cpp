@@ -73,6 +73,7 @@ scan to_scan(pg::rows const& answer) {
     return found;
 }
 
+/// Arrays rather than joins: those would go through all of pg_class and pg_type.
 std::string dependents_statement() {
     return "WITH RECURSIVE tables(id) AS ((SELECT pg_catalog.unnest($1) UNION"
            " SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = ANY($1))"
@@ -81,9 +82,9 @@ std::string dependents_statement() {
            " SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.refclassid = 1259 AND d.refobjid = tables.id AND d.classid = 1259"
            " AND d.deptype IN ('a', 'i')) AS more),"
            " row_types(id) AS (SELECT pg_catalog.unnest($2) UNION"
-           " SELECT c.reltype FROM pg_catalog.pg_class c JOIN tables ON tables.id = c.oid WHERE c.reltype <> 0)"
+           " SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = ANY(ARRAY(SELECT id FROM tables)) AND c.reltype <> 0)"
            " SELECT 'r', id FROM tables UNION ALL SELECT 't', id FROM row_types UNION ALL"
-           " SELECT 't', t.typarray FROM pg_catalog.pg_type t JOIN row_types ON row_types.id = t.oid WHERE t.typarray <> 0";
+           " SELECT 't', t.typarray FROM pg_catalog.pg_type t WHERE t.oid = ANY(ARRAY(SELECT id FROM row_types)) AND t.typarray <> 0";
 }
 
 changed_objects to_changed(pg::rows const& answer) {
