@@ -124,8 +124,8 @@ def test_a_failing_statement_alone_finds_the_change(postgres: harness.Postgres, 
         postgres.run("ALTER TABLE users RENAME COLUMN email TO mail", database=database)
         cursor = client.execute("SELECT email FROM users")
         assert cursor.description[0].name == "email"
+        invalidated = harness.wait_until(lambda: events(proxy, "cache.invalidated", database), "it is logged, after the answer")[0]
         assert [e["cause"] for e in changed(proxy, database)] in (["failure"], ["start"])
-        invalidated = events(proxy, "cache.invalidated", database)[0]
         assert invalidated["everything"] is False and invalidated["names"] == "email, mail, users"
 
 
