@@ -102,22 +102,21 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     std::string name{statement};
     auto const found = prepared_.find(name);
     if (found == prepared_.end() && prepared_.size() >= most_prepared) return;
-    if (found != prepared_.end() && !found->second.original.empty()) --edited_;
+    if (found != prepared_.end() && found->second.first) --edited_;
     prepared made;
     made.masked = text.guardable ? judge_->masked(text) : 0;
     made.changes_session = text.changes_session;
     made.controls_transaction = text.controls_transaction;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
-    if (note && note->healed) note_edited(made, std::move(note), text.text, types);
+    if (note && note->healed) note_edited(made, std::move(note), types);
     else made.note = std::move(note);
     prepared_.insert_or_assign(std::move(name), std::move(made));
 }
 
-void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::string_view original,
-                                  std::span<catalog::oid const> types) {
-    if (it.original.empty()) {
-        it.original = original;
+void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::span<catalog::oid const> types) {
+    if (!it.first) {
+        it.first = note->healed;
         it.types.assign(types.begin(), types.end());
         ++edited_;
     }
@@ -126,7 +125,7 @@ void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note cons
     it.ended = false;
 }
 
-void statement_check::healed_after_failure(std::string_view statement, std::string_view sql, std::vector<catalog::oid> const& types,
+void statement_check::healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,
                                            std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view) {
     judge_->note_usual_view(who_.user, view);
     std::string name{statement};
@@ -136,7 +135,7 @@ void statement_check::healed_after_failure(std::string_view statement, std::stri
     if (fresh) it.controls_transaction = it.ends_transaction = true; // nothing else is known of it
     auto note = std::make_shared<answer_note>();
     note->healed = std::move(healed);
-    note_edited(it, std::move(note), sql, types);
+    note_edited(it, std::move(note), types);
 }
 
 /// What has to be prepared before the statement is bound: nothing where all is as it was. Only a heal that may not be used any
@@ -150,7 +149,7 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
             it.ended = true;
             it.judged_at = judge_->stamp();
         } else if (auto const view = view_number(); view != 0) {
-            auto& text = judge_->text(it.original);
+            auto& text = judge_->text(it.first->original);
             auto const* known = judge_->known(text, view, it.types);
             if (known == nullptr) known = &judge_->judge(text, view, it.types, circumstances());
             if (known->kind == opinion::kind_type::refused) it.ended = true;
@@ -158,7 +157,7 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
             it.judged_at = judge_->stamp();
         }
     }
-    if (it.ended) return std::make_shared<prepare_again const>(prepare_again{it.original, it.types});
+    if (it.ended) return std::make_shared<prepare_again const>(prepare_again{it.first->original, it.types});
     if (!was_ended) return nullptr;
     auto const& plan = it.note->healed->plan;
     return std::make_shared<prepare_again const>(prepare_again{plan.sql, plan.parameter_types ? *plan.parameter_types : it.types});
@@ -229,7 +228,7 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
     auto& it = found->second;
     given.controls_transaction = it.controls_transaction;
     given.ends_transaction = it.ends_transaction;
-    if (!it.original.empty()) given.prepare = judge_again(it);
+    if (it.first) given.prepare = judge_again(it);
     if (!it.ended) given.note = it.note;
     if (it.changes_session) passed_unseen();
     if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&

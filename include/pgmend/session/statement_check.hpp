@@ -63,8 +63,8 @@ class statement_check final : public preflight {
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types);
 
     void set_parameters(std::string const& client_encoding, bool standard_conforming_strings, std::string const& application_name);
-    /// A named statement was prepared edited after it had failed: what the client prepared, and what it is now.
-    void healed_after_failure(std::string_view statement, std::string_view sql, std::vector<catalog::oid> const& types,
+    /// A statement was prepared edited after it had failed, in a session with this view.
+    void healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,
                               std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view);
     /// BEGIN was sent since the last ReadyForQuery.
     [[nodiscard]] bool begun() const { return begun_; }
@@ -95,7 +95,7 @@ class statement_check final : public preflight {
         std::shared_ptr<answer_note const> note; ///< it was sent edited
         // Of one that was sent edited. A heal that is no longer allowed (its pattern was suspended, a rule is gone, healing is
         // switched off) ends with the next Bind.
-        std::string original;
+        std::shared_ptr<healing::healed_text const> first; ///< whose original is what the client prepared; null: it was not edited
         std::vector<catalog::oid> types;    ///< as declared
         std::uint64_t judged_at{0};         ///< stamp
         bool ended{false};                  ///< what the client prepared is what it gets
@@ -104,7 +104,7 @@ class statement_check final : public preflight {
     void note_effects(healing::cached_text const& text);
     void remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note,
                   std::span<catalog::oid const> types);
-    void note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::string_view original, std::span<catalog::oid const> types);
+    void note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::span<catalog::oid const> types);
     [[nodiscard]] std::shared_ptr<prepare_again const> judge_again(prepared& it);
     [[nodiscard]] std::uint32_t view_number();
     [[nodiscard]] healing::session_view const* best_view() const;
