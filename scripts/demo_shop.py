@@ -92,7 +92,7 @@ def main() -> int:
         print(f"  ({problem})")
     events = proxy.events("statement.healed")
     for event in events:
-        print(f"  {event['application_name']}: {event['pattern']}  [{event['evidence']}, {event['sqlstate']}, {event['duration_us']} us]")
+        print(f"  {event['application_name']}: {event['pattern']}  [{event['evidence']}, {event.get('sqlstate', 'before it failed')}, {event['duration_us']} us]")
         print(textwrap.indent(textwrap.fill(event["before"], 110), "    - ", lambda _: True))
         print(textwrap.indent(textwrap.fill(event["after"], 110), "    + ", lambda _: True))
     for event in proxy.events("statement.refused"):
