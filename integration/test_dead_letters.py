@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -126,3 +128,156 @@ def test_without_a_durable_dead_letter_the_batch_fails(proxy: harness.Pgmend, po
         with app(proxy, events) as loader, pytest.raises(psycopg.errors.NotNullViolation):
             loader.execute(BATCH)
     assert postgres.run("SELECT count(*) FROM events", database=events) == [(0,)]
+
+
+# ------------------------------------------------------------------------------------------------ pipelines
+
+ROW = "INSERT INTO events (id, kind, day) VALUES (%s, %s, %s)"
+
+
+def rows(first: int, last: int, bad: dict[int, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [bad.get(n, (n, f"it's {n}", None)) for n in range(first, last)]
+
+
+def stored(postgres: harness.Postgres, database: str) -> list[int]:
+    return [row[0] for row in postgres.run("SELECT id FROM events ORDER BY id", database=database)]
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_executemany_of_psycopg_stores_the_good_rows(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, autocommit: bool) -> None:
+    """Numbers come in binary form, statements are prepared on the way, and without autocommit BEGIN is in the same request."""
+    notices: list[Any] = []
+    with psycopg.connect(harness.conninfo(proxy.port, events), autocommit=autocommit) as loader:
+        loader.add_notice_handler(lambda it: notices.append((it.severity, it.message_primary)))
+        cursor = loader.cursor()
+        for first in (0, 100, 200): # later ones execute what is prepared, in the block that is open
+            bad = {first + 3: (first + 3, None, None), first + 17: (first + 4, "again", "2024-02-28"), first + 49: (first + 49, "bad", None)}
+            cursor.executemany(ROW, rows(first, first + 50, bad))
+            assert cursor.rowcount == 47
+            assert loader.info.transaction_status == (psycopg.pq.TransactionStatus.IDLE if autocommit else psycopg.pq.TransactionStatus.INTRANS)
+        assert loader.execute("SELECT count(*) FROM events").fetchone() == (141,)
+        if not autocommit:
+            loader.commit()
+    assert stored(postgres, events) == [n for n in range(250) if n % 100 < 50 and n % 100 not in (3, 17, 49)]
+    assert notices == [("WARNING", "pgmend set 3 of 50 rows aside")] * 3
+    found = letters(proxy)
+    assert len(found) == 9 and {row[2] for row in found} == {"waiting"}
+    assert found[3:6] == [("INSERT INTO events (id, kind, day) VALUES ('103', NULL, NULL)", "23502", "waiting"),
+                          ("INSERT INTO events (id, kind, day) VALUES ('104', 'again', '2024-02-28')", "23505", "waiting"),
+                          ("INSERT INTO events (id, kind, day) VALUES ('149', 'bad', NULL)", "23514", "waiting")]
+    done = harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    postgres.run("ALTER TABLE events ALTER kind DROP NOT NULL", database=events)
+    done = harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory, check=False)
+    assert done.stdout.count("stored") == 3 and 203 in stored(postgres, events)
+
+
+@pytest.mark.parametrize("in_block", [False, True])
+def test_executemany_of_asyncpg_stores_the_good_rows(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, in_block: bool) -> None:
+    """All of it in binary form, of a statement that an earlier request has prepared."""
+    import datetime
+
+    async def load() -> None:
+        connection = await asyncpg.connect(host=harness.HOST, port=proxy.port, user="postgres", database=events)
+        try:
+            for first in (0, 100):
+                day = datetime.date(2024, 2, 29)
+                bad = {first + 20: (first + 20, None, day), first + 30: (first + 19, "again", day)}
+                if in_block:
+                    async with connection.transaction():
+                        await connection.execute("SELECT 1")
+                        await connection.executemany("INSERT INTO events VALUES ($1, $2, $3)", rows(first, first + 60, bad))
+                else:
+                    await connection.executemany("INSERT INTO events VALUES ($1, $2, $3)", rows(first, first + 60, bad))
+            assert await connection.fetchval("SELECT count(*) FROM events") == 116
+        finally:
+            await connection.close()
+
+    asyncio.run(load())
+    assert stored(postgres, events) == [n for n in range(160) if n % 100 < 60 and n % 100 not in (20, 30)]
+    assert letters(proxy)[:2] == [("INSERT INTO events VALUES ('20', NULL, '2024-02-29')", "23502", "waiting"),
+                                  ("INSERT INTO events VALUES ('19', 'again', '2024-02-29')", "23505", "waiting")]
+
+
+def test_a_pipeline_whose_first_answers_the_client_has_had(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    """The server sends answers as soon as it has 8 KiB of them: a thousand rows later some have arrived, and must not come twice."""
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=events)
+        client.ask(raw.parse("INSERT INTO events VALUES ($1, $2)", "row") + raw.SYNC)
+        bad = {900, 950}
+        client.send(b"".join(raw.bind((str(n).encode(), None if n in bad else b"x"), statement="row") + raw.execute() for n in range(1000)) + raw.SYNC)
+        answers = [a for a in client.until("Z")]
+        assert raw.kinds([a for a in answers if a.type != "N"]) == "2C" * 1000 + "Z"
+        tags = [a.body for a in answers if a.type == "C"]
+        assert [n for n in range(1000) if tags[n] == b"INSERT 0 0\0"] == sorted(bad) and tags.count(b"INSERT 0 1\0") == 998
+        assert client.ask(raw.query("SELECT count(*) FROM events"))[1].body.endswith(b"998")
+    assert len(stored(postgres, events)) == 998 and len(letters(proxy)) == 2
+
+
+def test_a_client_that_sends_its_sync_late_or_flushes(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    def row(n: int, kind: bytes | None) -> bytes:
+        return raw.bind((str(n).encode(), kind), statement="row") + raw.execute()
+
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=events)
+        client.ask(raw.parse("INSERT INTO events VALUES ($1, $2)", "row") + raw.SYNC)
+
+        def send_and_fail(good: int, bad: int) -> None:
+            client.send(row(good, b"a") + row(bad, None))
+            harness.wait_until(lambda: f"Failing row contains ({bad}, " in postgres.log_text(), "the server has refused a row")
+
+        send_and_fail(41001, 41002)
+        client.send(row(41003, b"c") + raw.SYNC)
+        assert raw.kinds([a for a in client.until("Z") if a.type != "N"]) == "2C2C2CZ"
+        assert raw.kinds(client.ask(raw.query("SELECT 7"))) == "TDCZ"
+        assert stored(postgres, events) == [41001, 41003]
+        # A Flush: the client wants to know now, and what it gets is the error.
+        client.send(row(41004, b"a") + row(41005, None) + raw.FLUSH)
+        assert raw.kinds(client.until("E"))[-1] == "E"
+        client.send(row(41006, b"b") + raw.SYNC)
+        assert raw.kinds(client.until("Z")) == "Z"
+        send_and_fail(41007, 41008)
+        client.send(raw.FLUSH)
+        assert raw.kinds(client.until("E"))[-1] == "E"
+        client.send(row(41009, b"b") + raw.SYNC)
+        assert raw.kinds(client.until("Z")) == "Z"
+    assert stored(postgres, events) == [41001, 41003] and len(letters(proxy)) == 1
+
+
+@pytest.mark.parametrize("other", ["UPDATE events SET kind = 'x'", "INSERT INTO plain VALUES (99)", "SELECT 1", "INSERT INTO events VALUES (98, 'x') RETURNING id",
+                                   "INSERT INTO events VALUES (96, 'x'), (97, 'y')"])
+@pytest.mark.parametrize("block", [False, True])
+def test_a_pipeline_of_other_statements_too_fails_as_a_whole(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, other: str, block: bool) -> None:
+    def one(sql: str) -> bytes:
+        return raw.parse(sql) + raw.bind() + raw.execute()
+
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=events)
+        client.send((one("BEGIN") if block else b"") + one("INSERT INTO events VALUES (1, 'a')") + one(other) + one("INSERT INTO events VALUES (2, NULL)") + raw.SYNC)
+        answers = client.until("Z")
+        assert answers[-2].type == "E" and b"23502" in answers[-2].body and answers[-1].body == (b"E" if block else b"I")
+        if block:
+            assert b"25P02" in client.ask(raw.query("SELECT 1"))[0].body
+            client.ask(raw.query("ROLLBACK"))
+        assert raw.kinds(client.ask(raw.query("SELECT 1"))) == "TDCZ"
+    assert stored(postgres, events) == [] and letters(proxy) == [] and postgres.run("SELECT count(*) FROM plain", database=events) == [(0,)]
+
+
+def test_a_pipeline_on_a_table_without_a_rule_fails_as_without_pgmend(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    with psycopg.connect(harness.conninfo(proxy.port, events)) as loader:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            loader.cursor().executemany("INSERT INTO plain VALUES (%s)", [(n % 30,) for n in range(50)])
+        assert loader.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+        loader.rollback()
+        assert loader.execute("SELECT count(*) FROM plain").fetchone() == (0,)
+
+
+def test_without_a_durable_dead_letter_the_pipeline_fails(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    with sqlite3.connect(f"{proxy.directory}/pgmend.db") as file:
+        file.execute("DROP TABLE dead_letters")
+        file.commit()
+    with psycopg.connect(harness.conninfo(proxy.port, events)) as loader:
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            loader.cursor().executemany(ROW, rows(0, 50, {3: (3, None, None)}))
+        assert loader.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+    assert stored(postgres, events) == []

@@ -89,6 +89,9 @@ class client_session : public std::enable_shared_from_this<client_session> {
         bool drifted{false};   ///< the schema has to do with it
         bool is_drift{true};   ///< the error is of that kind; else a row's values may be to blame, and nobody hears of it where not
         std::optional<session::batch> batch; ///< then: what may be split
+        bool pipelined{false};               ///< it is one of several that the request executes
+        std::vector<std::uint32_t> left_out; ///< of its messages
+        std::string nothing;                 ///< what is executed in their place
         std::string notice;    ///< a frame; empty: the usual one
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
         bool may_run_again{false}; ///< what ran before the failed statement

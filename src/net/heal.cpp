@@ -11,6 +11,8 @@
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
@@ -99,22 +101,29 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
     auto& machine = heal.machine;
     heal.is_drift = session::is_drift(machine.error());
     if (session::is_of_the_data(machine.sqlstate())) look_for_batch(heal);
-    if (!heal.is_drift && !heal.batch) co_return false;
+    bool const unread = heal.pipelined && machine.sql().empty(); // an earlier request has prepared it
+    if (!heal.is_drift && !heal.batch && !unread) co_return false;
     if (client_writing_) {
         heal.reason = "the client was sending more";
         co_return false;
     }
-    if (!machine.possible()) {
+    bool const for_rows = heal.pipelined && (heal.batch || unread);
+    if (!(for_rows ? machine.possible_for_rows() : machine.possible())) {
         heal.reason = machine.reason();
         co_return false;
     }
-    auto const probed = co_await converse_with(machine, machine.begin());
+    auto const probed = co_await converse_with(machine, machine.begin(for_rows));
     heal.recovered = true;
     if (probed != step::probed) {
         heal.reason = machine.reason();
         co_return false;
     }
-    if (!heal.is_drift) {
+    if (unread) look_for_batch(heal);
+    if (!heal.is_drift || !machine.possible()) {
+        if (!heal.batch) {
+            heal.reason = machine.reason();
+            co_return false;
+        }
         bool const split_up = co_await split(heal);
         co_return split_up;
     }
@@ -228,7 +237,7 @@ awaitable<bool> client_session::heal() {
     bool const again = co_await try_heal(*heal);
     bool alive = client_.is_open();
     if (alive && again) {
-        auto const retry = heal->machine.retry();
+        auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing) : heal->machine.retry();
         auto notice = !heal->notice.empty() ? heal->notice
             : home_.settings()->healing.notice
             ? wire::notice_response(fmt::format("pgmend healed this statement: {}", heal->plan.pattern))
@@ -258,8 +267,9 @@ awaitable<bool> client_session::heal() {
     }
     healing_ = false;
     if (std::exchange(client_at_gate_, false)) {
-        auto go_on = [self = shared_from_this()]() mutable { relay_client(std::move(self)); };
-        boost::asio::post(home_.get_executor(), std::move(go_on));
+        auto left = std::exchange(client_carry_, {});
+        auto go_on = relay_client_slowly(shared_from_this(), {}, std::move(left));
+        boost::asio::co_spawn(home_.get_executor(), std::move(go_on), boost::asio::detached);
     }
     co_return alive && server_.is_open();
 }

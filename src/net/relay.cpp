@@ -11,6 +11,7 @@
 
 #include <cstring>
 #include <exception>
+#include <utility>
 
 namespace pgmend::net {
 namespace {
@@ -57,7 +58,7 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
     auto& s = *self;
     for (unsigned round = 0; round < most_rounds; ++round) {
         if (!s.client_.is_open()) return;
-        if (s.healing_ || (s.paused_ && s.relay_.idle())) { // heal() and follow_pause() go on with this
+        if (s.healing_ || s.relay_.client_must_wait() || (s.paused_ && s.relay_.idle())) { // heal() and follow_pause() go on with this
             s.client_at_gate_ = true;
             return;
         }
@@ -94,6 +95,11 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
         }
         if (carried > 0 || step.consumed < input.size()) s.client_carry_.assign(input.substr(step.consumed));
         if (s.relay_.asking()) return s.begin_asking();
+        if (s.relay_.client_must_wait()) {
+            s.client_at_gate_ = true;
+            if (s.relay_.holding()) s.server_.wake(); // the server's direction answers
+            return;
+        }
         // A read that was not filled has seen all there was. TLS may hold more than the socket shows.
         if (!s.client_.is_tls() && read.count < worker::scratch_bytes - carried) {
             s.trust_edge();
@@ -115,11 +121,14 @@ awaitable<> client_session::relay_client_slowly(std::shared_ptr<client_session> 
         auto const step = s.relay_.on_client(rest);
         rest.remove_prefix(step.consumed);
         again = step.again;
+        bool const waits = s.relay_.client_must_wait();
         alive = co_await s.server_.write_all(step.forward);
+        again = again || (waits && !s.relay_.client_must_wait() && !s.healing_); // it was answered meanwhile
     }
     s.client_writing_ = false;
     s.client_carry_.assign(rest);
     if (s.check_ && s.check_->has_remarks()) s.log_remarks();
+    if (alive && s.relay_.holding() && !s.healing_) s.server_.wake();
     if (alive && s.relay_.asking()) s.begin_asking();
     else if (alive) relay_client(std::move(self));
 }
@@ -137,6 +146,7 @@ void client_session::await_server(std::shared_ptr<client_session> self) {
 
 void client_session::relay_server(std::shared_ptr<client_session> self) {
     auto& s = *self;
+    if (s.relay_.holding()) return spawn(s.home_, relay_server_slowly(std::move(self), {}, std::exchange(s.server_carry_, {})));
     for (unsigned round = 0; round < most_rounds; ++round) {
         char* const buffer = s.home_.scratch();
         std::size_t const carried = s.server_carry_.size();

@@ -34,7 +34,8 @@ rules::rule const* client_session::batch_rule(session::batch const& of, std::str
 void client_session::look_for_batch(healing_under_way& heal) const {
     auto const& rules = check_->judge().rules();
     if (!rules.has_batches() || check_->judge().settings().healing_mode != healing::mode::heal) return;
-    auto found = session::read_batch(heal.machine.sql());
+    heal.pipelined = session::may_be_pipeline(heal.request);
+    auto found = session::read_batch(heal.machine.sql(), heal.pipelined ? 1 : 2);
     if (found && std::binary_search(rules.names().begin(), rules.names().end(), found->table)) heal.batch = std::move(found);
 }
 
@@ -78,7 +79,20 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
         co_return false;
     }
     auto const name = rule->name; // a reload may take the rule away
-    session::split_machine trial{heal.request, machine.text_message(), machine.sql(), rows, table->id, heal.request.guarded};
+    std::optional<session::pipelined_rows> pipeline;
+    if (heal.pipelined) {
+        session::earlier_statement earlier;
+        if (session::message_at(heal.request.request, machine.text_message()).empty())
+            earlier = {*machine.statement(), machine.sql(), machine.parameter_types()};
+        auto read = session::read_pipeline(heal.request, earlier);
+        if (!read) {
+            heal.reason = "the batch was not split: " + read.error().text;
+            co_return false;
+        }
+        pipeline = std::move(*read);
+    }
+    auto trial = pipeline ? session::split_machine{*pipeline, table->id, heal.request.guarded}
+                          : session::split_machine{heal.request, machine.text_message(), machine.sql(), rows, table->id, heal.request.guarded};
     bool const found = trial.possible() && co_await try_rows(trial);
     if (!found) {
         heal.reason = "the batch was not split: " + trial.reason();
@@ -89,9 +103,18 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
     plan.pattern = "rule " + name;
     plan.patterns = {plan.pattern};
     plan.evidence = learning::evidence::rule;
-    plan.sql = session::rows_alone(machine.sql(), rows, good);
-    auto const begin = good.empty() ? rows.values : rows.rows.front().begin;
-    plan.edits.push_back({begin, static_cast<std::uint32_t>(machine.sql().size()), plan.sql.substr(begin)});
+    if (pipeline) {
+        plan.sql = machine.sql();
+        for (auto const& it : trial.bad()) heal.left_out.push_back(pipeline->rows[it.number].bind);
+        if (!trial.bad().empty()) {
+            auto const& text = pipeline->rows[trial.bad().front().number].sql;
+            heal.nothing = session::rows_alone(text, *session::read_batch(text, 1), {});
+        }
+    } else {
+        plan.sql = session::rows_alone(machine.sql(), rows, good);
+        auto const begin = good.empty() ? rows.values : rows.rows.front().begin;
+        plan.edits.push_back({begin, static_cast<std::uint32_t>(machine.sql().size()), plan.sql.substr(begin)});
+    }
     healing::planned_statement statement;
     statement.end = static_cast<std::uint32_t>(plan.sql.size());
     statement.writes = true;
@@ -100,12 +123,14 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
     plan.identifiers = healing::identifiers(machine.sql());
     plan.nulled = trial.unused_parameters();
     plan.once = true;
-    auto const verified = co_await converse_with(machine, machine.verify(plan));
+    // Of a pipeline no text is edited.
+    auto verified = session::heal_machine::step::verified;
+    if (!pipeline) verified = co_await converse_with(machine, machine.verify(plan));
     if (verified != session::heal_machine::step::verified) {
         heal.reason = machine.reason();
         co_return false;
     }
-    if (dead_letter) {
+    if (dead_letter && !trial.bad().empty()) {
         std::vector<state::change> letters;
         for (auto const& it : trial.bad()) {
             state::dead_letter letter;
@@ -127,7 +152,7 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
         }
     }
     heal.notice = wire::warning_response(
-        fmt::format("pgmend set {} of {} rows aside", trial.bad().size(), rows.rows.size()),
+        fmt::format("pgmend set {} of {} rows aside", trial.bad().size(), pipeline ? pipeline->rows.size() : rows.rows.size()),
         dead_letter ? fmt::format("Rule {}: they are among the dead letters, with their errors; \"pgmend dead-letters list\" shows them.", name)
                     : fmt::format("Rule {}: they are not kept.", name));
     heal.plan = std::move(plan);

@@ -25,7 +25,7 @@ std::string lower(std::string_view text) {
 
 class reader {
   public:
-    explicit reader(base::byte_view text) : text_{text}, list_{sql::scan(text)} {}
+    reader(base::byte_view text, std::size_t least_rows) : text_{text}, list_{sql::scan(text)}, least_rows_{least_rows} {}
 
     std::optional<batch> read() {
         if (!list_.complete || list_.depends_on_backslashes) return std::nullopt;
@@ -49,7 +49,7 @@ class reader {
             if (!row()) return std::nullopt;
         } while (sign(","));
         (void)sign(";");
-        if (at_ != list_.tokens.size() || out_.rows.size() < 2) return std::nullopt;
+        if (at_ != list_.tokens.size() || out_.rows.size() < least_rows_) return std::nullopt;
         return std::move(out_);
     }
 
@@ -167,13 +167,14 @@ class reader {
 
     base::byte_view text_;
     sql::token_list list_;
+    std::size_t least_rows_;
     std::size_t at_{0};
     batch out_;
 };
 
 } // namespace
 
-std::optional<batch> read_batch(base::byte_view sql) { return reader{sql}.read(); }
+std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows) { return reader{sql, least_rows}.read(); }
 
 std::string rows_alone(base::byte_view sql, batch const& of, std::size_t first, std::size_t last) {
     std::vector<std::size_t> kept;

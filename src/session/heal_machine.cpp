@@ -1,5 +1,6 @@
 #include "pgmend/session/heal_machine.hpp"
 
+#include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
@@ -41,10 +42,14 @@ base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wir
 } // namespace
 
 heal_machine::heal_machine(failed_request const& request, healing::session_view view)
-    : request_{request}, probe_{std::move(view)}, ready_pending_{request.open ? 2u : 1u} {
+    : request_{request}, messages_{messages_of(request.request)}, probe_{std::move(view)}, ready_pending_{request.open ? 2u : 1u} {
     if (auto const fields = wire::read_error(body_of(request.error))) error_ = *fields;
     read_request();
-    possible_ = !refused_;
+    possible_ = !refused_ && !repeats_earlier_ && request.whole && request.passed_on == 0;
+    if (refused_ || possible_) return;
+    reason_ = repeats_earlier_ ? "a statement of an earlier request would have to run again"
+        : !request.whole       ? "the request is too long to be sent again"
+                               : "the client has had some of the answers already";
 }
 
 void heal_machine::refuse(std::string reason) {
@@ -55,7 +60,7 @@ void heal_machine::refuse(std::string reason) {
 // ------------------------------------------------------------------------------------ which text is it?
 
 void heal_machine::read_parse(std::uint32_t index) {
-    auto const view = wire::read_parse(body_of(message_at(request_.request, index)));
+    auto const view = wire::read_parse(body_of(message(index)));
     if (!view) return refuse("the Parse message is not well-formed");
     parse_ = index;
     statement_name_ = view->statement;
@@ -66,7 +71,7 @@ void heal_machine::read_parse(std::uint32_t index) {
 /// The newest Parse of that name ahead of the failed message, or else an earlier request.
 void heal_machine::find_statement(base::byte_view name) {
     for (auto i = request_.failed; i-- > 0;) {
-        auto const frame = message_at(request_.request, i);
+        auto const frame = message(i);
         if (frame.empty() || frame[0] != 'P') continue;
         wire::cursor in{body_of(frame)};
         if (in.text() == name) return read_parse(i);
@@ -77,7 +82,7 @@ void heal_machine::find_statement(base::byte_view name) {
 
 void heal_machine::find_portal(base::byte_view name) {
     for (auto i = request_.failed; i-- > 0;) {
-        auto const frame = message_at(request_.request, i);
+        auto const frame = message(i);
         if (frame.empty() || frame[0] != 'B') continue;
         wire::cursor in{body_of(frame)};
         if (in.text() == name) return find_statement(in.text());
@@ -86,7 +91,7 @@ void heal_machine::find_portal(base::byte_view name) {
 }
 
 void heal_machine::read_request() {
-    auto const frame = message_at(request_.request, request_.failed);
+    auto const frame = message(request_.failed);
     if (frame.empty()) return refuse("the request is not whole");
     wire::cursor in{body_of(frame)};
     switch (frame[0]) {
@@ -119,7 +124,7 @@ void heal_machine::read_request() {
 }
 
 std::optional<base::byte_view> heal_machine::statement() const {
-    if (auto const frame = message_at(request_.request, parse_); !frame.empty() && frame[0] == 'Q') return std::nullopt;
+    if (auto const frame = message(parse_); !frame.empty() && frame[0] == 'Q') return std::nullopt;
     return statement_name_;
 }
 
@@ -130,7 +135,7 @@ bool heal_machine::edited() const {
 void heal_machine::find_repeated() {
     if (request_.text_begun) repeated_.push_back(sql_);
     for (auto i = request_.first; i < request_.failed; ++i) {
-        auto const frame = message_at(request_.request, i);
+        auto const frame = message(i);
         if (frame.empty() || (frame[0] != 'E' && frame[0] != 'B')) continue;
         if (frame[0] == 'E') continue; // of a portal that was bound in this request, or of one that the rollback has closed
         wire::cursor in{body_of(frame)};
@@ -138,14 +143,14 @@ void heal_machine::find_repeated() {
         auto const name = in.text();
         bool found = false;
         for (auto j = i; j-- > 0 && !found;) {
-            auto const parse = message_at(request_.request, j);
+            auto const parse = message(j);
             if (parse.empty() || parse[0] != 'P') continue;
             wire::cursor text{body_of(parse)};
             if (text.text() != name) continue;
             repeated_.push_back(text.text());
             found = true;
         }
-        if (!found) return refuse("a statement of an earlier request would have to run again");
+        repeats_earlier_ = repeats_earlier_ || !found;
     }
 }
 
@@ -160,12 +165,20 @@ void heal_machine::begin_transaction_again(std::string& out, std::vector<expecte
     aborted_ = false;
 }
 
-std::string heal_machine::begin() {
+std::string heal_machine::begin(bool for_rows) {
     std::string out;
     std::vector<expected_answer> answers;
     if (request_.open) wire::append_sync(out); // ends the server's error state
     aborted_ = request_.guarded;
     begin_transaction_again(out, answers);
+    if (for_rows && request_.opened) {
+        auto const begins = std::find_if(repeated_.begin(), repeated_.end(), [](base::byte_view it) { return begins_block(it); });
+        if (begins != repeated_.end()) {
+            (void)append_statement(out, "ROLLBACK");
+            left_block_ = true;
+            block_ = *begins;
+        }
+    }
     session_probe::append(out, parse_ == earlier ? base::byte_view{statement_name_} : base::byte_view{});
     wire::append_sync(out);
     begun_ = true;
@@ -260,6 +273,7 @@ std::string heal_machine::abort_again() {
     ready_pending_ = 1;
     aborted_ = true;
     std::string out;
+    if (left_block_) (void)append_statement(out, block_);
     wire::append_parse(out, own_name, "?", {}); // no grammar takes it
     wire::append_sync(out);
     return out;
@@ -276,6 +290,17 @@ retry_request heal_machine::retry() {
     return again;
 }
 
+retry_request heal_machine::retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing) {
+    for_rows_ = true;
+    left_out_ = std::move(left_out);
+    nothing_ = nothing;
+    auto again = build(sql_, parameter_types_, false);
+    again.text = std::make_shared<healed_text const>(healing::make_healed_text(plan, sql_));
+    // None of it has succeeded before all of it has, as far as the answers can be kept back.
+    again.decisive = static_cast<std::uint32_t>(messages_.size()) - 1;
+    return again;
+}
+
 retry_request heal_machine::as_it_was() {
     auto again = build(sql_, parameter_types_, edited() && parse_ != earlier);
     again.as_it_was = true;
@@ -286,7 +311,7 @@ retry_request heal_machine::as_it_was() {
 std::optional<std::uint32_t> heal_machine::unnamed_ahead() const {
     if (request_.first == request_.failed) return std::nullopt;
     for (auto i = request_.first; i-- > 0;) {
-        auto const frame = message_at(request_.request, i);
+        auto const frame = message(i);
         if (!frame.empty() && frame[0] == 'P' && frame[wire::header_bytes] == '\0') return i;
     }
     return std::nullopt;
@@ -294,9 +319,11 @@ std::optional<std::uint32_t> heal_machine::unnamed_ahead() const {
 
 /// The failed text as it shall be now, others as they were sent.
 void heal_machine::append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const {
-    auto const frame = message_at(request_.request, index);
+    auto const frame = message(index);
     auto const edited = std::find_if(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == index; });
-    if (index == parse_) {
+    if (std::binary_search(left_out_.begin(), left_out_.end(), index)) {
+        wire::append_bind(out, wire::cursor{body_of(frame)}.text(), own_rows, {});
+    } else if (index == parse_) {
         if (frame[0] == 'Q') wire::append_query(out, sql);
         else wire::append_parse(out, statement_name_, sql, types);
     } else if (edited != request_.edits.end() && frame[0] == 'P') {
@@ -340,6 +367,12 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         wire::append_sync(again.bytes);
         expect_own(request_kind::sync);
     }
+    if (!left_out_.empty()) {
+        close(own_rows); // a retry that failed has left it
+        wire::append_parse(again.bytes, own_rows, nothing_, {});
+        expect_own(request_kind::parse);
+    }
+    if (for_rows_) again.first = std::max(again.first, request_.passed_on);
     std::uint32_t index = 0;
     base::byte_view rest = request_.request;
     while (rest.size() >= wire::header_bytes) {
@@ -359,8 +392,9 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         // What was edited for this execution must not be bound again by a later request.
         bool const ends = prepare_again && plan_ && plan_->for_once() && !query && header.type == 'S';
         if (ends) close(statement_name_);
+        if (!left_out_.empty() && header.type == 'S') close(own_rows);
         append_message(again.bytes, at, sql, types);
-        again.answers.push_back({kind_of(header.type), false, {}});
+        again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, {}});
     }
     return again;
 }

@@ -10,6 +10,7 @@ namespace pgmend::session {
 
 // No client uses these names. If one did, Parse would fail (42P05) and the heal would be refused.
 inline constexpr base::byte_view own_name = "_pgmend_probe_2f6b9c";
+inline constexpr base::byte_view own_rows = "_pgmend_rows_2f6b9c";
 inline constexpr base::byte_view own_savepoint = "_pgmend_savepoint_2f6b9c";
 
 inline constexpr base::byte_view set_savepoint = "SAVEPOINT _pgmend_savepoint_2f6b9c";

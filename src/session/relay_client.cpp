@@ -36,7 +36,7 @@ void relay_machine::begin_request() {
     request_kept_ = true;
     request_messages_ = holds_ = 0;
     request_edits_.clear();
-    request_guarded_ = never_hold_ = false;
+    request_guarded_ = never_hold_ = flushed_ = false;
     token_ = 0;
     if (transaction_began_us_ == 0) transaction_began_us_ = meter_.now_us;
 }
@@ -64,6 +64,7 @@ void relay_machine::begin_client_frame(wire::frame_header const& header, std::sh
     case 'f': copy_in_ = false; [[fallthrough]];
     case 'd': request_kept_ = false; break;
     case 'X': terminated_ = true; break;
+    case 'H': flushed_ = true; break;
     default: break;
     }
 }
@@ -183,6 +184,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             take(part);
             continue;
         }
+        if (client_must_wait()) return finish(false);
         if (bytes.size() - at < wire::header_bytes) {
             // PostgreSQL judges the type before it has the length; so must this, or a wrong byte would wait for ever.
             if (wire::is_client_type(bytes[at])) break;
@@ -269,6 +271,10 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         } else {
             client_remaining_ = header.total_bytes() - available;
             take(bytes.size() - at);
+        }
+        if (header.type == 'H' && mode_ == mode::absorbing) { // the client wants to know now
+            mode_ = mode::holding;
+            return finish(false);
         }
     }
     return finish(false);

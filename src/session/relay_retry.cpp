@@ -29,6 +29,17 @@ void take_asynchronous(std::string& out, std::string& frames) {
 
 } // namespace
 
+std::vector<base::byte_view> messages_of(base::byte_view request) {
+    std::vector<base::byte_view> out;
+    while (request.size() >= wire::header_bytes) {
+        auto const header = wire::read_header(request);
+        if (!header.length_is_valid() || header.total_bytes() > request.size()) break;
+        if (has_answer(header.type)) out.push_back(request.substr(0, header.total_bytes()));
+        request.remove_prefix(header.total_bytes());
+    }
+    return out;
+}
+
 base::byte_view message_at(base::byte_view request, std::uint32_t index) {
     while (request.size() >= wire::header_bytes) {
         auto const header = wire::read_header(request);

@@ -61,10 +61,16 @@ bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (!settings_.heals || never_hold_ || !request_kept_ || request_.empty() || client_remaining_ != 0) return false;
     if (!(status_ == 'I' || (status_ == 'T' && request_guarded_))) return false;
     if (queue_.closers() + (open_ ? 1u : 0u) != 1 || queue_.empty() || queue_.front().own) return false;
-    if (effect_passed_on_ || part_passed_on_ || holds_ >= most_holds) return false;
+    if (part_passed_on_ || holds_ >= most_holds) return false;
+    if (may_be_of_a_batch(fields)) return true;
     // Of a text that was healed already, a value that does not fit is its own answer.
-    if (is_drift(fields)) return text_of_failed() == nullptr || !is_of_the_values(fields);
-    return preflight_ != nullptr && is_of_the_data(fields.code) && preflight_->splits_batches() && text_of_failed() == nullptr;
+    return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields));
+}
+
+bool relay_machine::may_be_of_a_batch(wire::error_view const& fields) const {
+    // What has been answered of a text of several statements is not counted.
+    bool const counted = queue_.front().kind != request_kind::query && queue_.front().kind != request_kind::function_call;
+    return preflight_ != nullptr && is_of_the_data(fields.code) && preflight_->splits_batches() && text_of_failed() == nullptr && (counted || !effect_passed_on_);
 }
 
 /// One more frame of the answer to the oldest message. Answers true where it leaves behind what a rollback undoes: then the
@@ -130,7 +136,7 @@ void relay_machine::note_finished(base::byte_view tag) {
     meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
 }
 
-void relay_machine::hold(base::byte_view frame, base::byte_view prefix) {
+void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_a_batch, std::uint32_t passed_on) {
     held_began_us_ = queue_.front().began_us;
     held_.error.assign(frame);
     held_shown_.assign(error_for_client(frame, frame.substr(wire::header_bytes)));
@@ -141,12 +147,16 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix) {
     held_.first = std::min(first_effect_, answered_);
     held_.edits = request_edits_;
     held_.text_begun = queue_.front().kind == request_kind::query && first_effect_ != nothing;
+    held_.opened = false;
+    held_.whole = true;
+    held_.passed_on = effect_passed_on_ ? passed_on : 0;
     held_prefix_.assign(prefix);
     held_tail_.clear();
     tries_ = 0;
     ++holds_;
     fail_request();
-    mode_ = open_ ? mode::holding : mode::absorbing;
+    bool const goes_on = of_a_batch && !flushed_ && !asking_; // then its end is waited for
+    mode_ = open_ && !goes_on ? mode::holding : mode::absorbing;
 }
 
 /// After an error: the server discards extended messages up to the next Sync.
@@ -243,7 +253,12 @@ bool relay_machine::notice_is_due(char type) const {
 relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame, wire::frame_header const& header) {
     held_tail_.append(frame);
     if (header.type == 'Z' && header.body_bytes() > 0) {
+        if (std::exchange(held_.open, false)) { // it went on
+            held_.whole = request_kept_;
+            if (request_kept_) held_.request = request_;
+        }
         on_ready(frame[wire::header_bytes]);
+        held_.opened = status_ == 'E' && !held_.guarded;
         mode_ = mode::holding;
     }
     return {frame.size(), {}, true};
@@ -255,6 +270,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
     std::size_t at = 0;
     std::size_t effect_at = nowhere; // where answers begin that the client must not see if the request is sent again
     std::size_t part_at = nowhere;   // where an answer to Describe begins that has not ended
+    std::uint32_t effect_message = 0; // to which message of the request the answer at effect_at is
     auto const passed_on = [&](std::size_t end, base::byte_view forward, bool again) -> outcome {
         if (effect_at < end) effect_passed_on_ = true;
         if (part_at < end) part_passed_on_ = true;
@@ -277,7 +293,10 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         auto const total = header.total_bytes();
         if ((header.type == 'D' || header.type == 'd') && mode_ == mode::relaying && first_effect_ != nothing &&
             available >= total) [[likely]] {
-            if (effect_at == nowhere) effect_at = at;
+            if (effect_at == nowhere) {
+                effect_at = at;
+                effect_message = answered_;
+            }
             if (queue_.empty() || !queue_.front().own) {
                 at += total;
                 continue;
@@ -297,6 +316,12 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         }
         auto const frame = bytes.substr(at, total);
         auto const body = wire::body_of(frame, header);
+        auto const index = answered_;
+        auto const note_effect = [&](bool is_one, std::uint32_t message) {
+            if (!is_one || effect_at != nowhere) return;
+            effect_at = at;
+            effect_message = message;
+        };
         if (mode_ == mode::absorbing) return on_server_absorbing(frame, header); // nothing is before it: hold() ended the range
 
         bool const own = !queue_.empty() && queue_.front().own && !is_asynchronous(header.type);
@@ -321,7 +346,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             auto const fields = wire::read_error(body);
             if (fields && may_hold(*fields)) {
                 auto const from = std::min(first_effect_ != nothing ? effect_at : part_at, at);
-                hold(frame, bytes.substr(from, at - from));
+                hold(frame, bytes.substr(from, at - from), may_be_of_a_batch(*fields), effect_at == nowhere ? answered_ : effect_message);
                 return {at + total, bytes.substr(0, from), true};
             }
             if (at > 0 && (own || text_of_failed() != nullptr || (!queue_.empty() && queue_.front().note)))
@@ -346,7 +371,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         case 'N':
         case 'A': break;
         case 'G':
-            if (advance('G') && effect_at == nowhere) effect_at = at;
+            note_effect(advance('G'), index);
             copy_in_ = true;
             if (!queue_.empty() && queue_.front().kind == request_kind::execute) { // a Sync sent already is ignored by the server
                 if (queue_.size() == 2 && queue_[1].kind == request_kind::sync) {
@@ -358,13 +383,13 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         case 'C':
             if (is_schema_change(body)) ddl_seen_ = true;
             note_finished(body);
-            if (advance('C') && effect_at == nowhere) effect_at = at;
+            note_effect(advance('C'), index);
             break;
         case 't':
             part_at = at;
             [[fallthrough]];
         default:
-            if (advance(header.type) && effect_at == nowhere) effect_at = at;
+            note_effect(advance(header.type), index);
             if (header.type != 't') {
                 part_at = nowhere;
                 part_passed_on_ = false;

@@ -109,6 +109,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     made.controls_transaction = text.controls_transaction;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
+    made.splits = text.guardable && judge_->may_be_split(text);
     if (note && note->healed) note_edited(made, std::move(note), types);
     else made.note = std::move(note);
     prepared_.insert_or_assign(std::move(name), std::move(made));
@@ -232,9 +233,9 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
     if (!it.ended) given.note = it.note;
     if (it.changes_session) passed_unseen();
     if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
-        judge_->settings().healing_mode == healing::mode::heal && !judge_->has_worked(it.masked)) {
+        judge_->settings().healing_mode == healing::mode::heal && (it.splits || !judge_->has_worked(it.masked))) {
         given.guard = true;
-        given.token = it.masked;
+        given.token = it.splits ? 0 : it.masked;
     }
     return given;
 }

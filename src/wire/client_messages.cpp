@@ -150,6 +150,30 @@ std::optional<std::string> bind_with_nulls(base::byte_view body, std::span<std::
     return out.append(in.rest());
 }
 
+bool bind_view::binary() const {
+    return std::any_of(formats.begin(), formats.end(), [](auto it) { return it != 0; });
+}
+
+std::optional<bind_view> read_bind(base::byte_view body) {
+    cursor in{body};
+    bind_view view;
+    view.portal = in.text();
+    view.statement = in.text();
+    auto const parameters = in.rest();
+    view.formats.resize(static_cast<std::uint16_t>(in.i16()));
+    for (auto& it : view.formats) it = in.i16();
+    std::size_t const count = static_cast<std::uint16_t>(in.i16());
+    for (std::size_t i = 0; i < count && in.ok(); ++i) {
+        auto const length = in.i32();
+        if (length < 0) view.values.emplace_back();
+        else view.values.emplace_back(in.bytes(static_cast<std::size_t>(length)));
+    }
+    if (!in.ok()) return std::nullopt;
+    view.parameters = parameters.substr(0, parameters.size() - in.rest().size());
+    view.results = in.rest();
+    return view;
+}
+
 std::optional<parse_view> read_parse(base::byte_view body) {
     cursor in{body};
     parse_view view;

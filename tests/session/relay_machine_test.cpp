@@ -838,3 +838,108 @@ TEST_CASE("a statement that was sent again counts as healed after it failed, fro
     r.server(complete("SELECT 1") + ready());
     CHECK(r.statements(kind::select, 0) == 1);
 }
+
+// ------------------------------------------------------------------------------------------- batches
+
+namespace {
+
+struct splitting final : session::preflight {
+    bool active(bool) override { return false; }
+    session::advice look(base::byte_view, base::byte_view const*, std::span<std::uint32_t const>, bool) override { return {}; }
+    session::advice look_at_bind(base::byte_view, bool) override { return {}; }
+    void passed_unseen() override {}
+    void worked(std::uint64_t) override {}
+    [[nodiscard]] bool splits_batches() const override { return true; }
+    void settled(char) override {}
+};
+
+auto const one = bind("row") + execute();
+auto const done = frame('2') + complete("INSERT 0 1");
+auto const refused = error({"C23502", "Mno"});
+
+} // namespace
+
+TEST_CASE("an error about values in a request that goes on is held until the client's Sync, and what comes behind that waits") {
+    splitting rules;
+    relay r;
+    r.machine.configure({true, 65536}, &rules);
+    r.client(one + one);
+    r.server(done + frame('2') + refused);
+    CHECK_FALSE(r.machine.holding());
+    CHECK_FALSE(r.machine.client_must_wait());
+    r.client(one + sync_message() + query("SELECT 7"));
+    CHECK(r.machine.client_must_wait());
+    CHECK(r.client_carry == query("SELECT 7"));
+    CHECK(r.take_server() == one + one + one + sync_message());
+    r.server(ready());
+    REQUIRE(r.machine.holding());
+    auto const& held = r.machine.held();
+    CHECK_FALSE(held.open);
+    CHECK(held.whole);
+    CHECK(held.request == one + one + one + sync_message());
+    CHECK(held.failed == 3);
+    CHECK(held.first == 0);
+    CHECK(held.passed_on == 0);
+    CHECK(r.take_client().empty());
+    CHECK(std::string{r.machine.release_error(false)} == done + frame('2') + refused + ready());
+    CHECK_FALSE(r.machine.client_must_wait());
+}
+
+TEST_CASE("a client that flushes does not wait for an error that is held") {
+    splitting rules;
+    relay r;
+    r.machine.configure({true, 65536}, &rules);
+    r.client(one);
+    r.server(frame('2') + refused);
+    CHECK_FALSE(r.machine.holding());
+    r.client(flush() + one);
+    CHECK(r.machine.holding());
+    CHECK(r.machine.held().open);
+    CHECK(r.client_carry == one);
+    CHECK(std::string{r.machine.release_error(false)} == frame('2') + refused);
+
+    relay early;
+    early.machine.configure({true, 65536}, &rules);
+    early.client(one + flush());
+    early.server(frame('2') + refused);
+    CHECK(early.machine.holding());
+}
+
+TEST_CASE("which answers the client has had is told, and they are not given twice") {
+    splitting rules;
+    relay r;
+    r.machine.configure({true, 65536}, &rules);
+    r.client(one + one + one + sync_message());
+    r.server(done + frame('2'));
+    CHECK(r.take_client() == done + frame('2'));
+    r.server(complete("INSERT 0 1") + frame('2') + refused + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().passed_on == 3);
+    CHECK(r.machine.held().opened == false);
+    session::retry_request again;
+    for (int i = 0; i < 3; ++i)
+        for (auto const kind : {session::request_kind::bind, session::request_kind::execute}) again.answers.push_back({kind, again.answers.size() < 3, {}});
+    again.answers.push_back({session::request_kind::sync, false, {}});
+    again.first = 3;
+    again.decisive = 6;
+    again.text = std::make_shared<session::healed_text>(healing::make_healed_text(renamed("x"), "x"));
+    r.to_client += r.machine.begin_retry(again, frame('N', "warning"));
+    r.server(done + done);
+    CHECK(r.take_client().empty());
+    r.server(frame('2') + complete("INSERT 0 0") + ready());
+    CHECK(r.take_client() == frame('N', "warning") + complete("INSERT 0 1") + frame('2') + complete("INSERT 0 0") + ready());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("a request that began a block, or that has grown too long, says so") {
+    splitting rules;
+    relay r;
+    r.machine.configure({true, 200}, &rules);
+    r.client(parse("", "BEGIN") + bind("") + execute() + one);
+    r.server(frame('1') + frame('2') + complete("BEGIN") + frame('2') + refused);
+    r.client(frame('B', std::string(300, '\0')) + sync_message());
+    r.server(ready('E'));
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().opened);
+    CHECK_FALSE(r.machine.held().whole);
+}

@@ -17,14 +17,14 @@ struct batch {
     std::string schema; ///< as written, unquoted and folded; empty: none
     std::string table;
     std::uint32_t values{0};        ///< where VALUES begins
-    std::vector<sql::span> rows;    ///< with their brackets; two at least
+    std::vector<sql::span> rows;    ///< with their brackets
     std::size_t columns{0};         ///< values in the first row
     std::vector<std::vector<std::uint32_t>> parameters; ///< of each row: numbers, in order of appearance
 };
 
 /// Nothing for every other statement: with RETURNING, ON CONFLICT, WITH or a SELECT; and where a row's values may depend on other rows:
 /// rows may hold constants, parameters, casts, DEFAULT, arrays and a few functions of PostgreSQL's that read no table.
-[[nodiscard]] std::optional<batch> read_batch(base::byte_view sql);
+[[nodiscard]] std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows = 2);
 
 /// The statement with rows [first, last) of it alone.
 [[nodiscard]] std::string rows_alone(base::byte_view sql, batch const& of, std::size_t first, std::size_t last);

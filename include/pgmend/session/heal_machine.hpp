@@ -38,8 +38,13 @@ class heal_machine {
     /// Whether this request can be healed at all; otherwise reason() says why not.
     [[nodiscard]] bool possible() const { return possible_; }
 
-    /// What to send first. Afterwards the server is out of the error state, whatever happens next.
-    [[nodiscard]] std::string begin();
+    /// The same, where the request may be a batch of which some rows are left out: then it is nothing that a statement was prepared by an earlier request,
+    /// that the request began a transaction block, or that the client has had some of the answers.
+    [[nodiscard]] bool possible_for_rows() const { return !refused_; }
+
+    /// What to send first. Afterwards the server is out of the error state, whatever happens next; `for_rows`: and out of the block that the
+    /// request began.
+    [[nodiscard]] std::string begin(bool for_rows = false);
 
     /// One whole frame from the server. Asynchronous frames that the client shall get (ParameterStatus,
     /// NotificationResponse) are appended to `to_client`.
@@ -58,11 +63,14 @@ class heal_machine {
     [[nodiscard]] retry_request retry();
     /// The client's request again, as it was: for a failure of what had been sent edited.
     [[nodiscard]] retry_request as_it_was();
-    /// Puts a transaction block that was rolled back to pgmend's savepoint into its aborted state again.
+    /// After probed: the client's request again; in the place of each Bind among `left_out` (message numbers, ascending) one of `nothing`, a text that
+    /// stores no row. `plan` is for the reports.
+    [[nodiscard]] retry_request retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing);
+    /// Puts a transaction block that was rolled back into its aborted state again.
     [[nodiscard]] std::string abort_again();
     /// The failed text had been sent edited: the error is not that of the client's own text.
     [[nodiscard]] bool edited() const;
-    [[nodiscard]] bool must_abort_again() const { return request_.guarded && begun_ && !aborted_; }
+    [[nodiscard]] bool must_abort_again() const { return (request_.guarded || left_block_) && begun_ && !aborted_; }
 
     [[nodiscard]] std::string const& reason() const { return reason_; }
     /// After a refused verification: the schema has moved on since the plan was made, and another plan may be verified.
@@ -86,6 +94,7 @@ class heal_machine {
     void find_portal(base::byte_view name);
     void find_repeated();
     [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
+    [[nodiscard]] base::byte_view message(std::uint32_t index) const { return index < messages_.size() ? messages_[index] : base::byte_view{}; }
     void append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const;
     step end_of_phase();
     void refuse(std::string reason);
@@ -93,6 +102,7 @@ class heal_machine {
     [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again);
 
     failed_request const& request_;
+    std::vector<base::byte_view> messages_; // of the request
     wire::error_view error_; // views into the request's error
     session_probe probe_;
     std::optional<verification> verification_;
@@ -103,6 +113,12 @@ class heal_machine {
     bool begun_{false};
     bool aborted_{false};
     bool outdated_{false};
+    bool left_block_{false};            // the one that the request began
+    base::byte_view block_;             // by this text
+    bool repeats_earlier_{false};       // a statement of an earlier request would have to run again
+    bool for_rows_{false};
+    std::vector<std::uint32_t> left_out_;
+    std::string nothing_;
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text

@@ -38,6 +38,11 @@ struct failed_request {
     };
     std::vector<edited_message> edits; ///< what was sent edited
     bool text_begun{false}; ///< Query: statements of the text before the failed one were answered
+    bool opened{false};     ///< the request itself began a transaction block, which is aborted now
+    bool whole{true};       ///< false: it has grown too long to be kept, and `request` is a part
+    /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
+    /// a batch may be split.
+    std::uint32_t passed_on{0};
 };
 
 /// An error of the server's that may tell of its health.
@@ -72,6 +77,9 @@ struct retry_request {
 /// An error may be healed only where nothing of the request is left: outside a transaction block, or behind a savepoint of
 /// pgmend's; in the last request under way; with no answer passed on but those of Parse, Describe and Close of
 /// statements; raised for the client's own statement (no internal query, no context). Everything else passes.
+///
+/// Where a rule wants batches to be split, an error about values is held also behind answers that were passed on, and in a request that goes on: then
+/// until the client's Sync, unless it has asked for answers by a Flush. All of the batch is in sight by then.
 ///
 /// Whole small frames are forwarded together as one range of the input; frames too long to wait for are streamed.
 /// So the client is at a frame's boundary whenever the server is lost, unless the frame was a streamed one. Only where a
@@ -141,6 +149,9 @@ class relay_machine {
     [[nodiscard]] bool holding() const { return mode_ == mode::holding; }
     [[nodiscard]] failed_request const& held() const { return held_; }
 
+    /// An error is held, or about to be: what the client sends next has to wait.
+    [[nodiscard]] bool client_must_wait() const { return mode_ == mode::holding || (mode_ == mode::absorbing && !open_); }
+
     /// The client gets the server's error after all. What to send it: until the next call. `recovered`: a Sync of
     /// pgmend's own has ended the server's error state although the client's request is still open; then what the
     /// client sends before its Sync is discarded, as the server would have.
@@ -209,8 +220,9 @@ class relay_machine {
 
     // relay_server.cpp
     [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
+    [[nodiscard]] bool may_be_of_a_batch(wire::error_view const& fields) const;
     [[nodiscard]] bool advance(char type);
-    void hold(base::byte_view frame, base::byte_view prefix);
+    void hold(base::byte_view frame, base::byte_view prefix, bool of_a_batch, std::uint32_t passed_on);
     void fail_request();
     void note_trouble(wire::error_view const& fields);
     void on_ready(char status);
@@ -252,6 +264,7 @@ class relay_machine {
     bool request_guarded_{false};       // a savepoint of pgmend's was put at its beginning
     bool never_hold_{false};            // its errors are the client's: it was sent again as it was
     bool discarding_{false};            // an error came before its Sync was sent
+    bool flushed_{false};               // the client waits for answers ahead of the newest request's Sync
     bool copy_in_{false};               // the server takes copy data and ignores Flush and Sync
     bool skip_to_sync_{false};          // what comes before the client's Sync does not reach the server
     bool client_raw_{false};            // not protocol 3: the server shall say so itself
@@ -299,6 +312,9 @@ class relay_machine {
     std::string application_name_;
     bool standard_conforming_strings_{true};
 };
+
+/// Those messages of a request that have answers, in order.
+[[nodiscard]] std::vector<base::byte_view> messages_of(base::byte_view request);
 
 /// The message with this number among those of a request that have answers. Empty where there is none.
 [[nodiscard]] base::byte_view message_at(base::byte_view request, std::uint32_t index);

@@ -4,9 +4,11 @@
 #include "pgmend/base/bytes.hpp"
 #include "pgmend/catalog/objects.hpp"
 #include "pgmend/session/batch.hpp"
+#include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/session/relay_machine.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,10 +16,12 @@
 
 namespace pgmend::session {
 
+class tried_rows; ///< what is tried: the rows of one statement, or those of a pipeline
+
 /// Rows go in halves, from left to right, each part behind a savepoint: what goes in stays for the parts after it, what does not is
 /// halved again; a single row that does not go in is a bad one. So exactly those rows are bad that would fail were the rows inserted one by one.
-/// Before that it makes sure that this is what the whole statement does, too: a plain table, without triggers of users, rules,
-/// row-level security and foreign keys to itself.
+/// Before that it makes sure that this is what the whole does, too: a plain table, without triggers of users, rules,
+/// row-level security and foreign keys to itself. Bad rows whose values came in binary form are put into words by PostgreSQL.
 ///
 ///   begin() ──> next ── next() ──> next … ──> found (bad()) or refused (reason())
 ///
@@ -26,8 +30,12 @@ class split_machine {
   public:
     enum class step : std::uint8_t { need_more, next, found, refused };
 
-    /// `request` and `sql` (the text of its message `text`) must outlive this; `in_transaction`: inside a block of the client's.
+    /// The rows of one statement: `request` and `sql` (the text of its message `text`) must outlive this. `in_transaction`: inside a block of the
+    /// client's.
     split_machine(failed_request const& request, std::uint32_t text, base::byte_view sql, batch rows, catalog::oid table, bool in_transaction);
+    /// Those of a pipeline.
+    split_machine(pipelined_rows rows, catalog::oid table, bool in_transaction);
+    ~split_machine();
 
     /// Whether this request can be split; otherwise reason() says why not.
     [[nodiscard]] bool possible() const { return reason_.empty(); }
@@ -42,43 +50,35 @@ class split_machine {
         std::string message;
     };
     [[nodiscard]] std::vector<bad_row> const& bad() const { return bad_; }
-    [[nodiscard]] batch const& rows() const { return rows_; }
     /// Rows that went in.
     [[nodiscard]] std::vector<std::size_t> good() const;
-    /// As the server understood them; nothing: the text has no parameters.
-    [[nodiscard]] std::optional<std::vector<catalog::oid>> const& parameter_types() const { return types_; }
+    /// As the server understood them; nothing: the text has no parameters, or it is a pipeline.
+    [[nodiscard]] std::optional<std::vector<catalog::oid>> parameter_types() const;
     /// Parameters of no good row: ascending.
     [[nodiscard]] std::vector<std::uint32_t> unused_parameters() const;
     [[nodiscard]] std::string const& reason() const { return reason_; }
 
   private:
-    enum class phase : std::uint8_t { looking, trying, ending };
+    enum class phase : std::uint8_t { looking, trying, wording, ending };
 
-    void read_request(std::uint32_t text);
-    void append_trial(std::string& out);
+    std::string undo_part();
     std::string end();
     step end_of_exchange();
+    step end_of_trial(std::optional<std::pair<std::string, std::string>> error);
     void refuse(std::string why) {
         if (reason_.empty()) reason_ = std::move(why);
     }
-    [[nodiscard]] std::string with_values(std::size_t row) const;
 
-    failed_request const& request_;
-    base::byte_view sql_;
-    batch rows_;
+    std::unique_ptr<tried_rows> rows_;
     catalog::oid table_;
     bool in_transaction_;
     phase phase_{phase::looking};
     std::string reason_;
-    bool extended_{false};
-    std::vector<std::uint32_t> declared_;
-    std::vector<std::optional<base::byte_view>> values_; // of the Bind message; views into the request
-    bool binary_{false};
-    std::optional<std::vector<catalog::oid>> types_;
     std::optional<bool> plain_;                         // the table is one
     std::vector<std::pair<std::size_t, std::size_t>> left_; // parts to be tried, the next one last
     std::optional<std::pair<std::string, std::string>> error_; // of the part under way: SQLSTATE and message
     bool undo_{false};                                  // the part before failed
+    bool worded_{false};
     std::vector<bad_row> bad_;
 };
 

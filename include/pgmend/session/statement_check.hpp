@@ -88,6 +88,7 @@ class statement_check final : public preflight {
     /// A named statement, as far as it matters later.
     struct prepared {
         std::uint64_t masked{0};
+        bool splits{false};             ///< its values may fail, each time anew
         bool changes_session{false};
         bool controls_transaction{false};
         bool ends_transaction{false};

@@ -54,6 +54,19 @@ void append_sync(std::string& out);
 /// A Bind message's body again, with NULL for the parameters (from 1, ascending) in `nulled`. Nothing: it is not well-formed.
 [[nodiscard]] std::optional<std::string> bind_with_nulls(base::byte_view body, std::span<std::uint32_t const> nulled);
 
+/// A Bind message. Views point into its body.
+struct bind_view {
+    base::byte_view portal;
+    base::byte_view statement;
+    std::vector<std::int16_t> formats;                  ///< none: text; one: for all parameters
+    std::vector<std::optional<base::byte_view>> values; ///< nothing: NULL
+    base::byte_view parameters;                         ///< formats and values, as they are in the message
+    base::byte_view results;                            ///< the formats of the columns, likewise
+
+    [[nodiscard]] bool binary() const; ///< a parameter is
+};
+[[nodiscard]] std::optional<bind_view> read_bind(base::byte_view body);
+
 /// A Parse message. Views point into its body.
 struct parse_view {
     base::byte_view statement;
