@@ -25,7 +25,7 @@ namespace {
 
 constexpr auto last_patience = std::chrono::seconds{1}; // for what is still on the queue at the end
 
-enum class look : std::uint8_t { text, story, json, journal };
+enum class look : std::uint8_t { text, coloured_text, json, journal };
 
 look choose_look(config::log_format format, log_target const& target) {
     if (target.is_datagram()) return look::journal;
@@ -34,18 +34,18 @@ look choose_look(config::log_format format, log_target const& target) {
     auto const* const no_colour = std::getenv("NO_COLOR"); // no-color.org
     auto const* const kind = std::getenv("TERM");
     bool const dumb = kind != nullptr && std::string_view{kind} == "dumb";
-    return terminal && !dumb && (no_colour == nullptr || *no_colour == '\0') ? look::story : look::text;
+    return terminal && !dumb && (no_colour == nullptr || *no_colour == '\0') ? look::coloured_text : look::text;
 }
 
 std::string make_line(look l, base::log_level level, std::string_view event, std::span<base::log_field const> fields) {
     auto const now = std::chrono::system_clock::now();
     switch (l) {
     case look::json: return format_json(now, level, event, fields);
-    case look::story: return format_story(now, level, event, fields);
+    case look::coloured_text: return format_story(now, level, event, fields, colour::on);
     case look::journal: return format_journal(level, event, fields);
     case look::text: break;
     }
-    return format_text(now, level, event, fields, colour::off);
+    return format_story(now, level, event, fields, colour::off);
 }
 
 /// Standard error, or the journal behind it, to which fields can be told apart.

@@ -1,4 +1,4 @@
-// The log for people at a terminal: one line an event, that says in words what happened.
+// The log for people: one line an event, that says in words what happened.
 #include "pgmend/app/log_format.hpp"
 
 #include <fmt/format.h>
@@ -45,6 +45,7 @@ constexpr telling tellings[] = {
     {"statement.drifted", "drifts", yellow, {"{application_name}: {pattern}"}},
     {"schema.changed", "schema", cyan, {"{database} is at version {version}, {severity}: {changes}"}},
     {"catalog.loaded", "read", dim, {"the schema of {database}"}},
+    {"cache.invalidated", "forgotten", dim, {"what was said of {names} in {database}"}},
     {"pattern.proposed", "proposed", yellow, {"{id}: {pattern} (APPROVE PATTERN {id})", "{pattern}"}},
     {"pattern.activated", "active", green, {"{id}: {pattern}", "{pattern}"}},
     {"pattern.suspended", "suspended", yellow, {"{id}: {pattern}: {reason}", "{pattern}"}},
@@ -57,8 +58,9 @@ constexpr telling tellings[] = {
     {"log.suppressed", "and more", dim, {"{count} more {name}"}},
 };
 
-/// What a person at a terminal does not miss: `psql -p 6432 pgmend` has it.
-constexpr std::string_view unmentioned[] = {"client", "fingerprint", "evidence", "tier", "healing", "workers", "sqlstate"};
+/// What a person does not miss: the JSON form and `psql -p 6432 pgmend` have it.
+constexpr std::string_view unmentioned[] = {"client",   "fingerprint", "evidence", "tier",       "healing",  "workers", "sqlstate",
+                                            "relations", "count",      "lineage",  "everything", "successes", "failures", "tls"};
 
 log_field const* find(std::span<log_field const> fields, std::string_view key) {
     auto const found = std::find_if(fields.begin(), fields.end(), [key](auto const& f) { return f.key == key; });
@@ -79,7 +81,7 @@ bool says_something(log_field const* f) {
     auto const* const text = std::get_if<std::string_view>(&f->value);
     if (text != nullptr) return !text->empty() || f->key == "application_name";
     auto const* const number = std::get_if<std::int64_t>(&f->value);
-    return number == nullptr || *number != 0 || f->key != "number";
+    return number == nullptr || *number != 0 || (f->key != "number" && f->key != "duration_us");
 }
 
 std::string value_text(log_field const& f) {
@@ -111,9 +113,9 @@ bool fill(std::string_view sentence, std::span<log_field const> fields, std::str
 
 } // namespace
 
-std::string format_story(log_time t, log_level level, std::string_view event, std::span<log_field const> fields) {
+std::string format_story(log_time t, log_level level, std::string_view event, std::span<log_field const> fields, colour c) {
     auto const found = std::find_if(std::begin(tellings), std::end(tellings), [event](auto const& it) { return it.event == event; });
-    if (found == std::end(tellings)) return format_text(t, level, event, fields, colour::on);
+    if (found == std::end(tellings)) return format_text(t, level, event, fields, c);
     std::string sentence;
     std::vector<std::string_view> used;
     bool told = false;
@@ -123,23 +125,27 @@ std::string format_story(log_time t, log_level level, std::string_view event, st
         used.clear();
         told = fill(s, fields, sentence, used);
     }
-    if (!told) return format_text(t, level, event, fields, colour::on);
+    if (!told) return format_text(t, level, event, fields, c);
     auto const is_used = [&](std::string_view key) {
         return std::find(used.begin(), used.end(), key) != used.end() || std::find(std::begin(unmentioned), std::end(unmentioned), key) != std::end(unmentioned);
     };
-    auto const clock = format_time(t).substr(11, 12); // 03:04:05.678
+    auto const paint = [c](std::string_view with) { return c == colour::on ? with : std::string_view{}; };
+    auto clock = format_time(t).substr(0, 23); // 2026-01-02T03:04:05.678
+    clock[10] = ' ';
+    if (c == colour::on) clock.erase(0, 11); // who looks on knows the day
     bool const loud = level >= log_level::error;
-    std::string out = fmt::format("{}{}{}  {}{}{:<13}{} {}", dim, clock, plain, loud ? red : found->colour, bold, found->word, plain, sentence);
+    std::string out = fmt::format("{}{}{}  {}{}{:<13}{} {}", paint(dim), clock, paint(plain), paint(loud ? red : found->colour), paint(bold), found->word, paint(plain), sentence);
     auto const* const before = find(fields, "before");
     auto const* const after = find(fields, "after");
     if (says_something(after) && says_something(before)) {
-        fmt::format_to(std::back_inserter(out), "  {}{}{} {}→{} {}{}{}", red, value_text(*before), plain, dim, plain, green, value_text(*after), plain);
+        fmt::format_to(std::back_inserter(out), "  {}{}{} {}→{} {}{}{}", paint(red), value_text(*before), paint(plain), paint(dim), paint(plain), paint(green),
+                       value_text(*after), paint(plain));
     } else if (says_something(before)) {
-        fmt::format_to(std::back_inserter(out), "  {}{}{}", cyan, value_text(*before), plain);
+        fmt::format_to(std::back_inserter(out), "  {}{}{}", paint(cyan), value_text(*before), paint(plain));
     }
     for (auto const& f : fields) {
         if (is_used(f.key) || f.key == "before" || f.key == "after" || !says_something(&f) || value_text(f) == "somebody") continue;
-        fmt::format_to(std::back_inserter(out), "  {}{}={}{}", dim, f.key, value_text(f), plain);
+        fmt::format_to(std::back_inserter(out), "  {}{}={}{}", paint(dim), f.key, value_text(f), paint(plain));
     }
     return out + "\n";
 }

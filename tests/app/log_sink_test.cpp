@@ -166,7 +166,7 @@ TEST_CASE("too many events of one name are suppressed and counted") {
     auto const written = count(text, " client.connected ");
     CHECK(written >= app::log_sink::most_lines_per_second);
     CHECK(count(text, " client.rejected ") == 1);
-    CHECK(text.find("WARN  log.suppressed name=client.connected count=" + std::to_string(500 - written)) != std::string::npos);
+    CHECK(text.find(std::to_string(500 - written) + " more client.connected") != std::string::npos);
 }
 
 TEST_CASE("a rotated file is opened again under its name") {

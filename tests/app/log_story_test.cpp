@@ -20,7 +20,7 @@ app::log_time const noon{std::chrono::hours{12} + std::chrono::milliseconds{678}
 
 /// Without colours.
 std::string told(std::string_view event, std::vector<log_field> const& fields, log_level level = log_level::info) {
-    auto const line = app::format_story(noon, level, event, fields);
+    auto const line = app::format_story(noon, level, event, fields, app::colour::on);
     std::string out;
     for (std::size_t i = 0; i < line.size(); ++i) {
         if (line[i] == '\x1b') i = line.find('m', i);
@@ -38,7 +38,12 @@ TEST_CASE("on a terminal the log says in words what happened, one line an event"
     CHECK(told("schema.changed", {{"database", "shop"}, {"version", 2}, {"severity", "minor"}, {"changes", "column t.a renamed to b"}}) ==
           "12:00:00.678  schema        shop is at version 2, minor: column t.a renamed to b\n");
     CHECK(told("client.connected", {{"client", "x"}, {"database", "shop"}, {"user", "app"}, {"application_name", ""}, {"tls", false}}) ==
-          "12:00:00.678  connected     somebody as app to shop  tls=no\n");
+          "12:00:00.678  connected     somebody as app to shop\n");
+}
+
+TEST_CASE("in a file the story has days and no colours") {
+    CHECK(app::format_story(noon, log_level::info, "schema.changed", std::vector<log_field>{{"database", "shop"}, {"version", 2}, {"severity", "minor"}, {"changes", "a"}},
+                            app::colour::off) == "1970-01-01 12:00:00.678  schema        shop is at version 2, minor: a\n");
 }
 
 TEST_CASE("an event without a sentence, or without its fields, is told as it is") {
@@ -48,7 +53,7 @@ TEST_CASE("an event without a sentence, or without its fields, is told as it is"
 
 TEST_CASE("a story is one line, whatever a client calls itself") {
     auto const line = app::format_story(noon, log_level::info, "client.connected",
-                                        std::vector<log_field>{{"user", "a\nb\x1b[2J"}, {"database", "\xe2\x80\xae" "d"}, {"application_name", "x\ty"}});
+                                        std::vector<log_field>{{"user", "a\nb\x1b[2J"}, {"database", "\xe2\x80\xae" "d"}, {"application_name", "x\ty"}}, app::colour::on);
     CHECK(line.find('\n') == line.size() - 1);
     CHECK(line.find("\x1b[2J") == std::string::npos);
     CHECK(line.find("\xe2\x80\xae") == std::string::npos);

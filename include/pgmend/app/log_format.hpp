@@ -31,9 +31,9 @@ enum class colour : bool { off, on };
 [[nodiscard]] std::string format_text(log_time t, base::log_level level, std::string_view event,
                                       std::span<base::log_field const> fields, colour c);
 
-/// For people at a terminal, in colour: `03:04:05.678  healed        web-shop: column public.users.email -> mail in 4.3 ms  SELECT … → SELECT …`.
-/// Times without a day; what matters less is left out. Events without a sentence of their own are as format_text has them.
-[[nodiscard]] std::string format_story(log_time t, base::log_level level, std::string_view event, std::span<base::log_field const> fields);
+/// For people: `03:04:05.678  healed        web-shop: column public.users.email -> mail in 4.3 ms  SELECT … → SELECT …`.
+/// In colour, for a terminal, times are without a day. What matters less is left out. Events without a sentence of their own are as format_text has them.
+[[nodiscard]] std::string format_story(log_time t, base::log_level level, std::string_view event, std::span<base::log_field const> fields, colour c);
 
 /// Without anything that could move a terminal's cursor, end the line or turn the order of letters.
 [[nodiscard]] std::string harmless_text(std::string_view text);
