@@ -73,6 +73,34 @@ def test_old_names_of_migrations_heal_a_database_that_pgmend_never_saw_change(
             other.execute("SELECT email FROM users")
 
 
+def test_a_shared_state_keeps_what_was_learned(postgres: harness.Postgres, database: str, migrations: pathlib.Path, start_pgmend: Any) -> None:
+    postgres.run("CREATE SCHEMA crm", "CREATE TABLE crm.clients (id int PRIMARY KEY, address text)", "INSERT INTO crm.clients VALUES (1, 'a@b')", database=database)
+    postgres.run("CREATE DATABASE learned")
+    state = f"postgresql://postgres@{harness.HOST}:{postgres.port}/learned"
+    try:
+        proxy = start_pgmend(control="user=postgres", state=state, log={"format": "json", "level": "debug"})
+        with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as client:
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                client.execute("SELECT email FROM users")
+            for _ in range(2):  # the second one in place of the first
+                done = learn("--migrations", str(migrations), "--database", database, "--state", state, "--backend", f"{harness.HOST}:{postgres.port}",
+                             "--control", "user=postgres")
+                assert done.returncode == 0, done.stderr
+                assert "kept in the PostgreSQL state" in done.stdout
+            assert postgres.run("SELECT database FROM pgmend.learned_rules", database="learned") == [(database,)]
+            reload = lambda: psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True).execute("RELOAD")  # noqa: E731
+            reload()
+            assert client.execute("SELECT email FROM users WHERE id = 1").fetchall() == [("a@b",)]
+            assert {e["evidence"] for e in proxy.events("statement.healed")} == {"migration"}
+            # A state that does not answer takes nothing away.
+            postgres.run("ALTER DATABASE learned ALLOW_CONNECTIONS false", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'learned'")
+            reload()
+            assert client.execute("SELECT email FROM users WHERE id = 1").fetchall() == [("a@b",)]
+        proxy.stop()
+    finally:
+        postgres.run("DROP DATABASE learned WITH (FORCE)")
+
+
 def test_the_policy_for_migrations_holds(postgres: harness.Postgres, database: str, migrations: pathlib.Path, tmp_path: pathlib.Path, start_pgmend: Any) -> None:
     postgres.run("CREATE SCHEMA crm", "CREATE TABLE crm.clients (id int, address text)", database=database)
     state = tmp_path / "pgmend.db"

@@ -223,6 +223,57 @@ def test_two_processes_on_one_postgresql_store_learn_from_each_other(start_pgmen
     assert "| old application | postgres |" in report
 
 
+def test_a_fleet_keeps_one_chain_of_versions_over_restarts(start_pgmend: Any, shared: str, postgres: harness.Postgres, database: str) -> None:
+    postgres.run("CREATE TABLE users (id int, email text)", "INSERT INTO users VALUES (1, 'a@b')", database=database)
+    fleet = [start_pgmend(control="user=postgres", state=shared, log={"format": "json", "level": "debug"}) for _ in range(2)]
+    stored = lambda: postgres.run("SELECT number, changes FROM pgmend.schema_versions WHERE database = '" + database + "' ORDER BY number", database="memory")  # noqa: E731
+    with app(fleet[0], database) as one, app(fleet[1], database) as other:
+        for proxy in fleet:
+            harness.know(proxy, database)
+        harness.wait_until(lambda: len(stored()) == 1, "both have read the first version, and it is there once")
+        postgres.run("ALTER TABLE users RENAME COLUMN email TO mail", database=database)
+        for client in (one, other):
+            assert client.execute("SELECT email FROM users").fetchall() == [("a@b",)]
+        for proxy in fleet:
+            proxy.wait_for_event("schema.changed", lambda e: e["database"] == database)
+    for proxy in fleet:
+        proxy.finish()
+    assert stored() == [(1, ""), (2, "column public.users.email renamed to mail")]
+
+    postgres.run("ALTER TABLE users RENAME COLUMN mail TO address", "ALTER TABLE users RENAME TO clients", database=database)
+    third = start_pgmend(control="user=postgres", state=shared, log={"format": "json", "level": "debug"})
+    event = third.wait_for_event("schema.changed", lambda e: e["database"] == database)
+    assert (event["cause"], event["version"], event["lineage"]) == ("start", 3, "continues")
+    with app(third, database) as client:
+        for column in ("email", "mail"):
+            assert client.execute(f"SELECT {column} FROM users").fetchall() == [("a@b",)]
+    third.finish()
+    diff = harness.run([harness.BINARY, "schema", "diff", "--state", shared, "--database", database, "1", "3"]).stdout
+    assert diff.splitlines() == ["minor     table public.users renamed to clients", "minor     column public.users.email renamed to address"]
+    chain = postgres.run(f"SELECT object, change, name, after FROM pgmend.lineage WHERE database = '{database}' ORDER BY number, position", database="memory")
+    assert ("column", "renamed", "public.users.email", "mail") in chain and ("table", "renamed", "public.users", "clients") in chain
+    # Others see what they are given.
+    postgres.run("CREATE ROLE shop_team LOGIN", "GRANT USAGE ON SCHEMA pgmend TO shop_team", "GRANT SELECT ON ALL TABLES IN SCHEMA pgmend TO shop_team", database="memory")
+    see = lambda: postgres.run("SET ROLE shop_team", "SELECT count(DISTINCT v.database), count(DISTINCT l.database), count(DISTINCT d.database)"  # noqa: E731
+                               " FROM pgmend.databases d LEFT JOIN pgmend.schema_versions v ON v.database_id = d.id LEFT JOIN pgmend.lineage l ON l.database_id = d.id",
+                               database="memory")
+    assert see() == [(0, 0, 0)]
+    postgres.run(f"INSERT INTO pgmend.readers VALUES ('shop_team', '{database}')", database="memory")
+    assert see() == [(1, 1, 1)]
+
+
+def test_tables_that_an_earlier_pgmend_made_are_brought_up_to_date(start_pgmend: Any, shared: str, postgres: harness.Postgres, database: str) -> None:
+    postgres.run("CREATE TABLE users (id int, email text)", database=database)
+    start_pgmend(control="user=postgres", state=shared).finish()
+    postgres.run("DROP TABLE pgmend.lineage, pgmend.schema_versions, pgmend.damaged_schema_versions, pgmend.databases, pgmend.learned_rules",
+                 "UPDATE pgmend.state_version SET version = 1", database="memory")
+    proxy = start_pgmend(control="user=postgres", state=shared)
+    kept_there = f"SELECT count(*) FROM pgmend.schema_versions WHERE database = '{database}'"
+    harness.wait_until(lambda: postgres.run("SELECT version FROM pgmend.state_version", database="memory") == [(2,)]
+                       and postgres.run(kept_there, database="memory") == [(1,)], "the version is there")
+    proxy.finish()
+
+
 def test_a_lost_value_is_kept_in_postgresql_too_or_the_write_fails(start_pgmend: Any, shared: str, postgres: harness.Postgres, database: str) -> None:
     proxy = start_pgmend(control="user=postgres", state=shared)
     lose_a_column(proxy, postgres, database)

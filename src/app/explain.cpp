@@ -1,8 +1,8 @@
+#include "learned.hpp"
 #include "live_schemas.hpp"
 #include "watching.hpp"
 
 #include "pgmend/app/options.hpp"
-#include "pgmend/config/learned_rules.hpp"
 #include "pgmend/config/rule_files.hpp"
 #include "pgmend/control/analysis.hpp"
 #include "pgmend/healing/planner.hpp"
@@ -221,7 +221,8 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
     auto loaded = config::load_rule_files(it.settings.rules, now);
     err << config::format(loaded.problems);
     if (!loaded.ok()) return status_failure;
-    config::add_learned_rules(it.settings, now, loaded);
+    learned_memory learned;
+    add_learned_rules(it.settings, now, loaded, learned);
     it.rules = std::make_shared<rules::rule_set const>(std::move(loaded.rules), 1);
 
     auto book = decisions(it.settings.state);

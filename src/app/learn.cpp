@@ -7,6 +7,7 @@
 #include "pgmend/migrations/file_order.hpp"
 #include "pgmend/migrations/name_story.hpp"
 #include "pgmend/rules/rule_writer.hpp"
+#include "pgmend/store/postgres_store.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -99,14 +100,16 @@ int learn(learn_options const& options, std::ostream& out, std::ostream& err) {
     auto lost = story.lost();
     auto const now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     std::optional<fs::path> kept_in;
+    std::string shared; // or a state that several share
     if (!options.print) {
         auto const loaded = effective_settings(options.server);
         if (!loaded.ok() || !loaded.values.control) {
             err << config::format(loaded.problems);
             return loaded.ok() ? fail("no control connection: --control, PGMEND_CONTROL, or control in the file") : status_failure;
         }
-        kept_in = config::learned_file(loaded.values);
-        if (!kept_in) return fail("nowhere to keep it: --state FILE, or state in the configuration");
+        if (store::is_postgres(loaded.values.state)) shared = loaded.values.state;
+        else kept_in = config::learned_file(loaded.values);
+        if (shared.empty() && !kept_in) return fail("nowhere to keep it: --state FILE, or state in the configuration");
         auto const schema = read_schema(watcher_settings_of(loaded.values), options.database, std::chrono::seconds{30});
         if (!schema) return fail(schema.error().text);
         rules = migrations::borne_out(std::move(rules), (*schema)->current(), lost);
@@ -124,8 +127,10 @@ int learn(learn_options const& options, std::ostream& out, std::ostream& err) {
         err << summary << '\n';
         return status_ok;
     }
-    if (auto const written = config::write_learned_rules(*kept_in, options.database, std::move(rules), now); !written) return fail(written.error().text);
-    out << summary << "\nkept in " << kept_in->string() << "; a running pgmend takes it over on RELOAD or SIGHUP\n";
+    auto const written = kept_in ? config::write_learned_rules(*kept_in, options.database, std::move(rules), now)
+                                 : store::keep_learned_rules(shared, options.database, config::learned_text(options.database, std::move(rules)));
+    if (!written) return fail(written.error().text);
+    out << summary << "\nkept in " << (kept_in ? kept_in->string() : "the PostgreSQL state") << "; a running pgmend takes it over on RELOAD or SIGHUP\n";
     return status_ok;
 }
 

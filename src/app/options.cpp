@@ -246,7 +246,7 @@ command parse_options(int count, char const* const* arguments) {
     serve->add_option("--listen", t.listen, "Where clients connect [127.0.0.1:6432]")->type_name("HOST:PORT");
     serve->add_option("--backend", t.backend, "The PostgreSQL server")->type_name("HOST:PORT");
     serve->add_option("--control", t.control, "libpq connection string for reading the catalog; without it nothing is healed")->type_name("CONNINFO");
-    serve->add_option("--state", t.state, "SQLite file that remembers schemas, patterns and decisions across restarts")->type_name("FILE");
+    serve->add_option("--state", t.state, "SQLite file, or postgresql://…, that remembers schemas, patterns and decisions")->type_name("FILE");
     serve->add_option("--workers", t.workers, "Threads; 0: one per core [0]")->type_name("N");
     serve->add_option("--log-level", t.log_level, "debug, info, warning or error [info]")->type_name("LEVEL");
     serve->add_option("--log-format", t.log_format, "auto, text or json [auto: text on a terminal]")->type_name("FORMAT");
@@ -260,13 +260,13 @@ command parse_options(int count, char const* const* arguments) {
     schema->require_subcommand(1);
     auto* const schema_diff = schema->add_subcommand("diff", "Show what each version changed, or what is different between two");
     schema_diff->add_option("-c,--config", t.file, "Configuration (YAML), whose state is read")->type_name("FILE");
-    schema_diff->add_option("--state", t.state, "The SQLite file of pgmend serve")->type_name("FILE");
+    schema_diff->add_option("--state", t.state, "The state of pgmend serve: a SQLite file, or postgresql://…")->type_name("FILE");
     schema_diff->add_option("--database", t.database, "Which one, where the file has several")->type_name("NAME");
     schema_diff->add_option("versions", t.versions, "Numbers of two versions")->type_name("A B")->expected(0, 2);
 
     auto* const explain = app.add_subcommand("explain", "Show what would happen to a statement, and why; nothing is run");
     explain->add_option("-c,--config", t.file, "Configuration (YAML); the flags below win over it")->type_name("FILE");
-    explain->add_option("--state", t.state, "The SQLite file of pgmend serve: versions of schemas")->type_name("FILE");
+    explain->add_option("--state", t.state, "The state of pgmend serve (a SQLite file, or postgresql://…): versions of schemas")->type_name("FILE");
     explain->add_option("--backend", t.backend, "The PostgreSQL server: its schema of today, and what it says of the statement")->type_name("HOST:PORT");
     explain->add_option("--control", t.control, "libpq connection string for reading the catalog")->type_name("CONNINFO");
     explain->add_option("--database", t.database, "Which one [the only one in the state]")->type_name("NAME");
@@ -300,7 +300,7 @@ command parse_options(int count, char const* const* arguments) {
     learn->add_option("--migrations", t.migrations, "Folder: golang-migrate, goose, dbmate, sqlx, Flyway, diesel, Prisma; plain SQL")->type_name("DIR");
     learn->add_option("--database", t.database, "Which one they belong to: what they say is compared with it")->type_name("NAME");
     learn->add_option("-c,--config", t.file, "Configuration (YAML); the flags below win over it")->type_name("FILE");
-    learn->add_option("--state", t.state, "The SQLite file of pgmend serve; what is learned is kept beside it")->type_name("FILE");
+    learn->add_option("--state", t.state, "The state of pgmend serve: what is learned is kept beside a SQLite file, or in postgresql://…")->type_name("PLACE");
     learn->add_option("--backend", t.backend, "The PostgreSQL server")->type_name("HOST:PORT");
     learn->add_option("--control", t.control, "libpq connection string for reading the catalog")->type_name("CONNINFO");
     learn->add_flag("--print", t.print, "Only show what it found, as rules; no server is asked");

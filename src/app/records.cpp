@@ -5,7 +5,6 @@
 
 #include "pgmend/rules/pattern_rules.hpp"
 #include "pgmend/state/report.hpp"
-#include "pgmend/store/postgres_store.hpp"
 #include "pgmend/store/sqlite_store.hpp"
 
 #include <fmt/format.h>
@@ -18,10 +17,10 @@ namespace {
 
 using what = records_options::what_type;
 
-/// Which relations are sequences, as far as a SQLite file tells.
+/// Which relations are sequences, as far as is kept.
 auto sequences_of(std::string const& place) {
     std::vector<store::kept_database> databases;
-    if (auto all = store::is_postgres(place) ? base::result<std::vector<store::kept_database>>{databases} : store::read_all(place)) databases = std::move(*all);
+    if (auto all = store::read_all(place)) databases = std::move(*all);
     return [databases = std::move(databases)](std::string const& database, std::string const& schema, std::string const& name) {
         for (auto const& d : databases) {
             if (d.name != database || d.versions.empty()) continue;

@@ -1,6 +1,7 @@
 #include "pgmend/app/serve.hpp"
 
 #include "folder_watch.hpp"
+#include "learned.hpp"
 #include "session_list.hpp"
 #include "watching.hpp"
 
@@ -9,7 +10,6 @@
 #include "pgmend/admin/observatory.hpp"
 #include "pgmend/app/log_sink.hpp"
 #include "pgmend/base/log.hpp"
-#include "pgmend/config/learned_rules.hpp"
 #include "pgmend/config/load.hpp"
 #include "pgmend/config/rule_files.hpp"
 #include "pgmend/control/backend_monitor.hpp"
@@ -116,24 +116,24 @@ struct everything {
 std::chrono::sys_seconds today() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 /// The user's, and those that `pgmend learn` wrote.
-config::loaded_rules all_rules(config::settings const& from) {
+config::loaded_rules all_rules(config::settings const& from, learned_memory& learned) {
     auto all = config::load_rule_files(from.rules, today());
-    if (all.ok()) config::add_learned_rules(from, today(), all);
+    if (all.ok()) add_learned_rules(from, today(), all, learned);
     return all;
 }
 
-everything load_everything(serve_options const& options) {
+everything load_everything(serve_options const& options, learned_memory& learned) {
     everything out{effective_settings(options), {}};
-    if (out.configuration.ok()) out.rules = all_rules(out.configuration.values);
+    if (out.configuration.ok()) out.rules = all_rules(out.configuration.values, learned);
     return out;
 }
 
 /// Owns everything that lives as long as the process serves. The main thread: signals, accepting, reload.
 class application {
   public:
-    application(serve_options const& options, config::settings settings, config::loaded_rules rules,
+    application(serve_options const& options, config::settings settings, config::loaded_rules rules, learned_memory learned,
                 std::shared_ptr<net::live_settings const> live, std::shared_ptr<net::backend_set> backends, log_sink& log)
-        : options_{options}, settings_{std::move(settings)}, log_{log}, services_{std::move(live), std::move(backends)},
+        : options_{options}, settings_{std::move(settings)}, learned_{std::move(learned)}, log_{log}, services_{std::move(live), std::move(backends)},
           learner_{services_.book}, observatory_{services_}, sources_{console_sources()}, console_{sources_}, listener_{context_.get_executor(), workers_}, rule_watch_{context_, [this] { reload_rules(); }} {
         publish_rules(std::move(rules));
         services_.observer = &learner_;
@@ -142,7 +142,7 @@ class application {
         services_.drift = &drift_;
         if (!settings_.state.empty()) remember();
         if (settings_.control) {
-            watcher_ = std::make_unique<control::catalog_watcher>(watcher_settings(settings_), store_.get());
+            watcher_ = std::make_unique<control::catalog_watcher>(watcher_settings(settings_), versions_);
             watcher_->decide_with(services_.book, learner_);
             monitor_ = make_monitor();
             services_.schemas = watcher_.get();
@@ -209,8 +209,10 @@ class application {
     void remember() {
         if (store::is_postgres(settings_.state)) {
             shared_store_ = std::make_unique<store::postgres_store>(settings_.state);
+            versions_ = shared_store_.get();
         } else {
             store_ = std::make_unique<store::sqlite_store>(settings_.state);
+            versions_ = store_.get();
         }
         services_.state = shared_store_ ? static_cast<state::store*>(shared_store_.get()) : store_.get();
         learner_.keep_in(services_.state);
@@ -368,7 +370,7 @@ class application {
     std::string reload() {
         if (auto const reopened = log_.reopen(); !reopened)
             base::log(log_level::error, "log.failed", {{"reason", reopened.error().text}});
-        auto all = load_everything(options_);
+        auto all = load_everything(options_, learned_);
         auto const& loaded = all.configuration;
         auto const reject = [](std::string reason) {
             base::log(log_level::error, "config.rejected", {{"reason", reason}});
@@ -434,7 +436,7 @@ class application {
 
     /// A rule file was saved. A bad one changes nothing and is reported, once for each mistake.
     void reload_rules() {
-        auto loaded = all_rules(settings_);
+        auto loaded = all_rules(settings_, learned_);
         auto const text = config::format(loaded.problems);
         if (!loaded.ok()) {
             if (text != rejected_rules_) base::log(log_level::error, "config.rejected", {{"reason", text}});
@@ -451,10 +453,12 @@ class application {
 
     serve_options const& options_;
     config::settings settings_;
+    learned_memory learned_;
     log_sink& log_;
     net::services services_;
     std::unique_ptr<store::sqlite_store> store_;           ///< or
     std::unique_ptr<store::postgres_store> shared_store_;
+    catalog::version_store* versions_{nullptr};            ///< either; null: neither
     control::drift_book drift_;
     control::learner learner_;
     admin::observatory observatory_;
@@ -482,7 +486,8 @@ class application {
 
 int serve(serve_options const& options) {
     (void)std::signal(SIGHUP, SIG_IGN); // until the application hears it: a reload that comes this early reads the same files
-    auto all = load_everything(options);
+    learned_memory learned;
+    auto all = load_everything(options, learned);
     auto const& loaded = all.configuration;
     std::fputs(all.problems().c_str(), stderr);
     if (!all.ok()) return status_failure;
@@ -503,7 +508,7 @@ int serve(serve_options const& options) {
     base::set_log_sink(&log, loaded.values.log.level);
     int status = status_failure;
     {
-        application proxy{options, loaded.values, std::move(all.rules), *live, backends, log};
+        application proxy{options, loaded.values, std::move(all.rules), std::move(learned), *live, backends, log};
         status = proxy.run();
     }
     base::set_log_sink(nullptr, log_level::info);

@@ -14,6 +14,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr auto heading = "# Written by pgmend learn: what migrations say of old names. Delete a rule, or the file, to have it forgotten.\n";
+
+rules::loaded read(rules::source const& text, std::chrono::sys_seconds now) {
+    auto loaded = rules::load({&text, 1}, now);
+    for (auto& it : loaded.rules) it.learned = true;
+    return loaded;
+}
+
 /// Nothing: there is no file.
 std::optional<rules::loaded> read(fs::path const& file, std::chrono::sys_seconds now) {
     std::error_code failed;
@@ -24,10 +32,35 @@ std::optional<rules::loaded> read(fs::path const& file, std::chrono::sys_seconds
         none.problems.push_back({file.string(), 0, 0, yaml::severity::error, text.error().text});
         return none;
     }
-    rules::source const source{file.string(), *text};
-    auto loaded = rules::load({&source, 1}, now);
-    for (auto& it : loaded.rules) it.learned = true;
-    return loaded;
+    return read(rules::source{file.string(), *text}, now);
+}
+
+std::set<std::string> names_of(std::vector<rules::rule> const& all) {
+    std::set<std::string> names;
+    for (auto const& it : all) names.insert(it.name);
+    return names;
+}
+
+/// A name of its own, by a number behind it where it is taken.
+void make_different(rules::rule& it, std::set<std::string>& names) {
+    auto const name = it.name;
+    for (int i = 2; !names.insert(it.name).second; ++i) it.name = name.substr(0, 90) + "-" + std::to_string(i);
+}
+
+/// Warnings, where the text cannot be used.
+bool usable(rules::loaded& found, loaded_rules& to) {
+    if (found.ok()) return true;
+    for (auto& p : found.problems) {
+        p.level = yaml::severity::warning;
+        to.problems.push_back(std::move(p));
+    }
+    return false;
+}
+
+void limit_to(std::string const& database, rules::rule& it) {
+    it.when = {};
+    it.when.databases = {database};
+    it.comment = "from " + it.where.file + ", line " + std::to_string(it.where.line);
 }
 
 } // namespace
@@ -40,19 +73,34 @@ std::optional<fs::path> learned_file(settings const& from) {
 void add_learned_rules(settings const& from, std::chrono::sys_seconds now, loaded_rules& to) {
     auto const file = learned_file(from);
     auto found = file ? read(*file, now) : std::nullopt;
-    if (!found) return;
-    if (!found->ok()) {
-        for (auto& p : found->problems) {
-            p.level = yaml::severity::warning;
-            to.problems.push_back(std::move(p));
-        }
-        return;
-    }
-    std::set<std::string> names;
-    for (auto const& it : to.rules) names.insert(it.name);
+    if (!found || !usable(*found, to)) return;
+    auto names = names_of(to.rules);
     for (auto& it : found->rules) {
         if (names.insert(it.name).second) to.rules.push_back(std::move(it));
     }
+}
+
+void add_learned_rules(std::vector<rules::source> const& texts, std::chrono::sys_seconds now, loaded_rules& to) {
+    auto const users = names_of(to.rules);
+    auto names = users;
+    for (auto const& text : texts) {
+        auto found = read(text, now);
+        if (!usable(found, to)) continue;
+        for (auto& it : found.rules) {
+            if (users.contains(it.name)) continue;
+            make_different(it, names);
+            to.rules.push_back(std::move(it));
+        }
+    }
+}
+
+std::string learned_text(std::string const& database, std::vector<rules::rule> made) {
+    std::set<std::string> names;
+    for (auto& it : made) {
+        limit_to(database, it);
+        make_different(it, names);
+    }
+    return heading + rules::write_rule_file(made);
 }
 
 base::result<void> write_learned_rules(fs::path const& file, std::string const& database, std::vector<rules::rule> made, std::chrono::sys_seconds now) {
@@ -62,17 +110,13 @@ base::result<void> write_learned_rules(fs::path const& file, std::string const& 
         std::erase_if(kept->rules, [&](rules::rule const& it) { return it.when.databases == std::vector{database}; });
         all = std::move(kept->rules);
     }
-    std::set<std::string> names;
-    for (auto const& it : all) names.insert(it.name);
+    auto names = names_of(all);
     for (auto& it : made) {
-        it.when = {};
-        it.when.databases = {database};
-        it.comment = "from " + it.where.file + ", line " + std::to_string(it.where.line);
-        auto const name = it.name;
-        for (int i = 2; !names.insert(it.name).second; ++i) it.name = name.substr(0, 90) + "-" + std::to_string(i);
+        limit_to(database, it);
+        make_different(it, names);
         all.push_back(std::move(it));
     }
-    auto const text = "# Written by pgmend learn: what migrations say of old names. Delete a rule, or the file, to have it forgotten.\n" + rules::write_rule_file(all);
+    auto const text = heading + rules::write_rule_file(all);
     auto const fresh = fs::path{file.string() + ".new"};
     {
         std::ofstream out{fresh, std::ios::binary | std::ios::trunc};

@@ -170,7 +170,7 @@ bool batching_store::apply_pending() {
     return true;
 }
 
-void batching_store::keep(std::vector<state::change> changes, kept answer) {
+void batching_store::keep(std::vector<state::change> changes, state::store::kept answer) {
     auto job = [this, changes = std::move(changes), answer] {
         flush(); // what was noted before
         base::result<void> done;
@@ -190,7 +190,7 @@ void batching_store::keep(std::vector<state::change> changes, kept answer) {
 }
 
 template <class T, class F>
-void batching_store::load(std::function<void(base::result<T>)> answer, F read) {
+void batching_store::load_records(std::function<void(base::result<T>)> answer, F read) {
     auto job = [this, answer, read] {
         flush();
         base::result<T> found{T{}};
@@ -210,13 +210,42 @@ void batching_store::load(std::function<void(base::result<T>)> answer, F read) {
 }
 
 void batching_store::load_patterns(std::function<void(base::result<std::vector<learning::pattern>>)> answer) {
-    load(std::move(answer), [](tables& from) { return from.patterns(); });
+    load_records(std::move(answer), [](tables& from) { return from.patterns(); });
 }
 void batching_store::load_drift(std::function<void(base::result<std::vector<state::drift_row>>)> answer) {
-    load(std::move(answer), [](tables& from) { return from.drift(); });
+    load_records(std::move(answer), [](tables& from) { return from.drift(); });
 }
 void batching_store::load_entries(state::entry::table_type table, std::function<void(base::result<std::vector<state::entry>>)> answer) {
-    load(std::move(answer), [table](tables& from) { return from.entries(table); });
+    load_records(std::move(answer), [table](tables& from) { return from.entries(table); });
+}
+
+void batching_store::load(std::string const& database, std::shared_ptr<catalog::snapshot const> current,
+                          std::function<void(catalog::version_store::kept)> answer) {
+    auto const job = [this, database, current = std::move(current), answer] {
+        catalog::version_store::kept found;
+        try {
+            if (auto* const from = opened()) {
+                found.versions = from->schemas().load(current);
+                found.namesake = from->schemas().load_namesake(database, current);
+                found.known = true;
+            }
+        } catch (std::exception const& e) {
+            fell(e, true);
+        }
+        answer(std::move(found));
+    };
+    if (!hand_over(job)) answer({});
+}
+
+/// What cannot be saved now is found when the next version is: places compare with what they have.
+void batching_store::save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) {
+    hand_over([this, database, schema = std::move(schema), note = std::move(note)] {
+        try {
+            if (auto* const to = opened()) to->schemas().save(database, *schema, note);
+        } catch (std::exception const& e) {
+            fell(e, true);
+        }
+    });
 }
 
 } // namespace pgmend::store

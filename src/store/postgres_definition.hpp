@@ -47,4 +47,29 @@ END
 $do$;
 )";
 
+/// Version 2: schemas. `delta` is what differs from the row before of the same database, in a format of pgmend's own; `lineage` tells people
+/// what became of which name.
+inline constexpr auto postgres_definition_2 = R"(
+CREATE TABLE pgmend.databases (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, system_identifier text NOT NULL, database_oid bigint NOT NULL,
+    database text NOT NULL, UNIQUE (system_identifier, database_oid));
+CREATE TABLE pgmend.schema_versions (database_id bigint NOT NULL REFERENCES pgmend.databases, number bigint NOT NULL, database text NOT NULL,
+    at timestamptz NOT NULL, fingerprint text NOT NULL, severity text NOT NULL, changes text NOT NULL, cause text NOT NULL, who text NOT NULL,
+    checksum bigint NOT NULL, delta bytea NOT NULL, PRIMARY KEY (database_id, number));
+CREATE TABLE pgmend.damaged_schema_versions AS SELECT * FROM pgmend.schema_versions WHERE false;
+CREATE TABLE pgmend.lineage (database_id bigint NOT NULL REFERENCES pgmend.databases, number bigint NOT NULL, position int NOT NULL, database text NOT NULL,
+    at timestamptz NOT NULL, object text NOT NULL, change text NOT NULL, name text NOT NULL, before text NOT NULL, after text NOT NULL,
+    PRIMARY KEY (database_id, number, position));
+CREATE TABLE pgmend.learned_rules (database text PRIMARY KEY, rules text NOT NULL, at timestamptz NOT NULL);
+DO $do$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['databases', 'schema_versions', 'damaged_schema_versions', 'lineage', 'learned_rules'] LOOP
+        EXECUTE format('ALTER TABLE pgmend.%I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY by_database ON pgmend.%I USING (pgmend.may_see(current_user, database))', t);
+    END LOOP;
+END
+$do$;
+UPDATE pgmend.state_version SET version = 2;
+)";
+
 } // namespace pgmend::store

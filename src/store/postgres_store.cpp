@@ -18,6 +18,23 @@ constexpr std::chrono::milliseconds try_again{500};
 
 bool is_postgres(std::string_view place) { return place.starts_with("postgresql://") || place.starts_with("postgres://"); }
 
+base::result<std::vector<std::pair<std::string, std::string>>> learned_rules(std::string const& place) {
+    try {
+        return postgres_tables{place}.learned_rules();
+    } catch (std::exception const& e) {
+        return base::fail(base::errc::system, e.what());
+    }
+}
+
+base::result<void> keep_learned_rules(std::string const& place, std::string const& database, std::string const& text) {
+    try {
+        postgres_tables{place}.keep_learned_rules(database, text);
+        return {};
+    } catch (std::exception const& e) {
+        return base::fail(base::errc::system, e.what());
+    }
+}
+
 postgres_store::postgres_store(std::string connection, batch_settings settings)
     : batching_store{"postgresql", [connection] { return std::make_unique<postgres_tables>(connection); }, settings}, connection_{std::move(connection)} {
     begin();

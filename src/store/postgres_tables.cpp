@@ -1,13 +1,11 @@
 #include "postgres_tables.hpp"
 
 #include "postgres_definition.hpp"
-
-#include "pgmend/base/utf8.hpp"
+#include "postgres_text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace pgmend::store {
@@ -15,31 +13,6 @@ namespace {
 
 constexpr std::chrono::seconds patience{10};
 constexpr std::string_view channel = "pgmend_state";
-
-/// With standard_conforming_strings. What no text of a UTF-8 database can hold becomes U+FFFD.
-std::string literal(std::string_view text) {
-    std::string out = "'";
-    for (std::size_t at = 0; at < text.size();) {
-        auto const begin = at;
-        auto const point = base::next_code_point(text, at);
-        if (!point || *point == 0) out += "\xEF\xBF\xBD";
-        else if (*point == U'\'') out += "''";
-        else out.append(text.substr(begin, at - begin));
-    }
-    return out += '\'';
-}
-
-std::string literal(state::time_point at) { return fmt::format("('epoch'::timestamptz + {} * interval '1 microsecond')", at.time_since_epoch().count()); }
-
-constexpr auto microseconds = [](std::string_view column) { return fmt::format("(extract(epoch FROM {}) * 1000000)::bigint", column); };
-
-std::int64_t number(std::string_view text) {
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-std::uint64_t count(std::string_view text) { return static_cast<std::uint64_t>(number(text)); }
-state::time_point time_of(std::string_view text) { return state::time_point{std::chrono::microseconds{number(text)}}; }
 
 /// What the server refuses for what it was given, as against what it cannot do now.
 bool is_of_the_data(std::string_view sqlstate) { return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate == "54000"; }
@@ -163,7 +136,9 @@ void postgres_tables::migrate() {
                       fmt::format("a newer pgmend made the schema pgmend: its tables have version {}, this pgmend knows up to {}", version, our_version)};
     else if (version == our_version) return;
     (void)run("BEGIN; SELECT pg_advisory_xact_lock(7301846592087013)");
-    if (found() == 0) (void)run(postgres_definition); // nobody was faster
+    auto const done = found(); // somebody may have been faster
+    if (done < 1) (void)run(postgres_definition);
+    if (done < 2) (void)run(postgres_definition_2);
     (void)run("COMMIT");
 }
 
@@ -264,6 +239,18 @@ std::vector<state::audit_row> postgres_tables::audit() {
         out.push_back(std::move(it));
     }
     return out;
+}
+
+std::vector<std::pair<std::string, std::string>> postgres_tables::learned_rules() {
+    auto const all = run("SELECT database, rules FROM pgmend.learned_rules ORDER BY database");
+    std::vector<std::pair<std::string, std::string>> out;
+    for (std::size_t i = 0; i < all.front().size(); ++i) out.emplace_back(all.front().text(i, 0), all.front().text(i, 1));
+    return out;
+}
+
+void postgres_tables::keep_learned_rules(std::string const& database, std::string const& text) {
+    (void)run(fmt::format("INSERT INTO pgmend.learned_rules VALUES ({}, {}, now()) ON CONFLICT (database) DO UPDATE SET rules = excluded.rules, at = excluded.at",
+                          literal(database), literal(text)));
 }
 
 void postgres_tables::listen() { (void)run(fmt::format("LISTEN {}", channel)); }

@@ -1,6 +1,7 @@
 // The tables of a PostgreSQL database.
 #pragma once
 
+#include "postgres_schemas.hpp"
 #include "tables.hpp"
 
 #include "pgmend/pg/blocking_connection.hpp"
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgmend::store {
@@ -25,13 +27,19 @@ class postgres_tables final : public tables {
     [[nodiscard]] std::vector<state::dead_letter> dead_letters() override;
     [[nodiscard]] std::vector<state::audit_row> audit() override;
 
+    [[nodiscard]] postgres_schemas& schemas() override { return schemas_; }
+
+    /// What `pgmend learn` found of each database, as the text of a rule file.
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> learned_rules();
+    void keep_learned_rules(std::string const& database, std::string const& text);
+
     /// For the thread that listens to other instances.
     void listen();
     /// Waits; ids of patterns that somebody has decided on or found meanwhile.
     [[nodiscard]] std::vector<std::uint64_t> changed(std::chrono::milliseconds patience);
     [[nodiscard]] std::vector<learning::pattern> patterns(std::vector<std::uint64_t> const& ids);
 
-    static constexpr int our_version = 1;
+    static constexpr int our_version = 2;
 
   private:
     void migrate();
@@ -39,6 +47,7 @@ class postgres_tables final : public tables {
     [[nodiscard]] std::vector<pg::rows> run(std::string sql);
 
     pg::blocking_connection session_;
+    postgres_schemas schemas_{[this](std::string sql) { return run(std::move(sql)); }};
 };
 
 } // namespace pgmend::store

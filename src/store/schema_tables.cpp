@@ -1,26 +1,10 @@
 #include "schema_tables.hpp"
 
 #include "pgmend/base/log.hpp"
-#include "pgmend/catalog/delta.hpp"
-#include "pgmend/catalog/diff.hpp"
 
 #include <fmt/format.h>
 
 namespace pgmend::store {
-
-namespace {
-
-/// Past so many rows the file holds much that the history gave up: then it is written anew.
-constexpr std::size_t most_rows = 4 * catalog::history::most_versions;
-
-/// FNV-1a. A disk that lies is no adversary.
-std::int64_t checksum(std::string_view bytes) {
-    std::uint64_t state = 0xcbf29ce484222325;
-    for (char const c : bytes) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    return static_cast<std::int64_t>(state);
-}
-
-} // namespace
 
 char const* const schema_tables::definition = R"(
 CREATE TABLE IF NOT EXISTS databases (id INTEGER PRIMARY KEY, system_identifier TEXT NOT NULL, database_oid INTEGER NOT NULL, name TEXT NOT NULL,
@@ -51,18 +35,12 @@ kept_database schema_tables::read(std::int64_t id, catalog::snapshot const* curr
                           " WHERE database = ? ORDER BY number"};
     rows.bind(id);
     while (rows.step()) {
-        auto const* before = found.versions.empty() ? nullptr : found.versions.back().get();
-        auto const delta = rows.text(8);
-        auto contents = catalog::decode_delta(before, delta);
-        bool const intact = contents && checksum(delta) == rows.number(7);
-        if (!intact) {
-            if (damage) *damage = fmt::format("version {}: {}", rows.number(0), contents ? "wrong checksum" : contents.error().text);
+        stored_version row{{static_cast<std::uint64_t>(rows.number(0)), rows.number(1), rows.text(2), rows.text(3), rows.text(4), rows.text(5), rows.text(6)},
+                           rows.number(7), rows.text(8)};
+        if (auto const added = add_version(found, std::move(row), current); !added) {
+            if (damage) *damage = added.error().text;
             break;
         }
-        auto all = !before && current ? catalog::with_system_objects(std::move(*contents), *current) : std::move(*contents);
-        found.versions.push_back(std::make_shared<catalog::snapshot const>(found.identity, std::move(all), before));
-        found.rows.push_back({static_cast<std::uint64_t>(rows.number(0)), rows.number(1), rows.text(2), rows.text(3), rows.text(4),
-                              rows.text(5), rows.text(6)});
     }
     return found;
 }
@@ -89,9 +67,7 @@ std::vector<catalog::history::kept_version> schema_tables::load(std::shared_ptr<
         base::log(base::log_level::error, "state.damaged", {{"database", found.name}, {"problem", damage}, {"kept", found.rows.size()}});
         set_aside(id, found.rows.empty() ? 0 : found.rows.back().number + 1);
     }
-    std::vector<catalog::history::kept_version> versions;
-    for (std::size_t i = 0; i < found.rows.size(); ++i)
-        versions.push_back({found.versions[i], found.rows[i].number, found.rows[i].at});
+    auto versions = to_history(found);
     its.rows = versions.size();
     if (!versions.empty()) its.last = found.versions.back();
     return versions;
@@ -105,19 +81,16 @@ std::vector<catalog::history::kept_version> schema_tables::load_namesake(std::st
                            " AND (d.system_identifier <> ? OR d.database_oid <> ?) GROUP BY d.id ORDER BY max(v.at) DESC LIMIT 1"};
     which.bind(database).bind(identity.system_identifier).bind(identity.database);
     if (!which.step()) return {};
-    auto const found = read(which.number(0), current.get(), nullptr);
-    std::vector<catalog::history::kept_version> versions;
-    for (std::size_t i = 0; i < found.rows.size(); ++i) versions.push_back({found.versions[i], found.rows[i].number, found.rows[i].at});
-    return versions;
+    return to_history(read(which.number(0), current.get(), nullptr));
 }
 
 void schema_tables::insert(std::int64_t id, catalog::snapshot const* before, catalog::snapshot const& version, catalog::step const& how,
                            catalog::version_note const& note) {
-    auto const delta = catalog::encode_delta(before, version);
+    auto const row = to_row(before, version, how, note);
+    auto const& about = row.about;
     statement{file_, "INSERT OR REPLACE INTO schema_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"}
-        .bind(id).bind(static_cast<std::int64_t>(how.generation)).bind(how.at).bind(catalog::fingerprint(version))
-        .bind(catalog::to_text(catalog::worst(how.changes))).bind(catalog::summary(how.changes)).bind(note.cause).bind(note.by)
-        .bind(checksum(delta)).bind_blob(delta).step();
+        .bind(id).bind(static_cast<std::int64_t>(about.number)).bind(about.at).bind(about.fingerprint).bind(about.severity).bind(about.changes)
+        .bind(about.cause).bind(about.by).bind(row.checksum).bind_blob(row.delta).step();
 }
 
 void schema_tables::rewrite(std::int64_t id, catalog::history const& schema, catalog::version_note const& note) {
@@ -134,7 +107,7 @@ void schema_tables::save(std::string const& database, catalog::history const& sc
     auto const& versions = schema.versions();
     auto const& identity = schema.current().identity();
     auto& its = tails_[{identity.system_identifier, identity.database}];
-    bool const follows = its.last && its.rows < most_rows && versions.size() > 1 && versions[versions.size() - 2] == its.last;
+    bool const follows = its.last && its.rows < most_version_rows && versions.size() > 1 && versions[versions.size() - 2] == its.last;
     transaction all{file_};
     auto const id = database_id(database, identity);
     if (follows) insert(id, its.last.get(), *versions.back(), *schema.steps().back(), note);

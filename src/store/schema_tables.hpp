@@ -1,9 +1,8 @@
 // The tables that hold versions of schemas.
 #pragma once
 
-#include "pgmend/catalog/version_store.hpp"
-#include "pgmend/store/sqlite_store.hpp"
 #include "statement.hpp"
+#include "version_rows.hpp"
 
 #include <map>
 #include <memory>
@@ -13,18 +12,18 @@
 namespace pgmend::store {
 
 /// Each version is kept as what differs from the one before in the file. Throws sqlite_error. One thread.
-class schema_tables {
+class schema_tables final : public version_tables {
   public:
     /// `file` must outlive this, and have the tables.
     explicit schema_tables(connection const& file) : file_{file} {}
 
     static char const* const definition; ///< SQL that makes the tables
 
-    [[nodiscard]] std::vector<catalog::history::kept_version> load(std::shared_ptr<catalog::snapshot const> const& current);
+    [[nodiscard]] std::vector<catalog::history::kept_version> load(std::shared_ptr<catalog::snapshot const> const& current) override;
     [[nodiscard]] std::vector<catalog::history::kept_version> load_namesake(std::string const& database,
-                                                                            std::shared_ptr<catalog::snapshot const> const& current);
-    void save(std::string const& database, catalog::history const& schema, catalog::version_note const& note);
-    [[nodiscard]] std::vector<kept_database> all();
+                                                                            std::shared_ptr<catalog::snapshot const> const& current) override;
+    void save(std::string const& database, catalog::history const& schema, catalog::version_note const& note) override;
+    [[nodiscard]] std::vector<kept_database> all() override;
 
   private:
     /// What is in the file of one database, as far as this process knows.

@@ -47,35 +47,6 @@ sqlite_store::sqlite_store(std::string path, batch_settings settings)
 
 sqlite_store::~sqlite_store() { stop(); }
 
-sqlite_tables* sqlite_store::file() { return static_cast<sqlite_tables*>(opened()); }
-
-void sqlite_store::load(std::string const& database, std::shared_ptr<catalog::snapshot const> current, std::function<void(catalog::version_store::kept)> answer) {
-    auto const job = [this, database, current = std::move(current), answer] {
-        catalog::version_store::kept found;
-        try {
-            if (auto* const from = file()) {
-                found.versions = from->schemas().load(current);
-                found.namesake = from->schemas().load_namesake(database, current);
-                found.known = true;
-            }
-        } catch (std::exception const& e) {
-            fell(e, true);
-        }
-        answer(std::move(found));
-    };
-    if (!hand_over(job)) answer({});
-}
-
-void sqlite_store::save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) {
-    hand_over([this, database, schema = std::move(schema), note = std::move(note)] {
-        try {
-            if (auto* const to = file()) to->schemas().save(database, *schema, note);
-        } catch (std::exception const& e) {
-            fell(e, true);
-        }
-    });
-}
-
 base::result<void> check_file(std::string const& path) {
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return {};
@@ -103,15 +74,8 @@ auto read_file(std::string const& path, F read) -> base::result<decltype(read(st
     }
 }
 
-} // namespace
-
-base::result<std::vector<kept_database>> read_all(std::string const& path) {
-    if (is_postgres(path)) return base::fail(base::errc::not_supported, "versions of schemas are kept in a SQLite file only, and state names a PostgreSQL database");
-    return read_file(path, [](sqlite_tables& file) { return file.schemas().all(); });
-}
-
-base::result<kept_records> read_records(std::string const& place) {
-    auto const read = [](tables& from) { return kept_records{from.patterns(), from.drift(), from.dead_letters(), from.audit()}; };
+template <class F>
+auto read_place(std::string const& place, F read) -> base::result<decltype(read(std::declval<tables&>()))> {
     if (!is_postgres(place)) return read_file(place, read);
     try {
         postgres_tables from{place};
@@ -119,6 +83,16 @@ base::result<kept_records> read_records(std::string const& place) {
     } catch (std::exception const& e) {
         return base::fail(base::errc::system, e.what());
     }
+}
+
+} // namespace
+
+base::result<std::vector<kept_database>> read_all(std::string const& place) {
+    return read_place(place, [](tables& from) { return from.schemas().all(); });
+}
+
+base::result<kept_records> read_records(std::string const& place) {
+    return read_place(place, [](tables& from) { return kept_records{from.patterns(), from.drift(), from.dead_letters(), from.audit()}; });
 }
 
 base::result<void> mark(std::string const& place, state::dead_letter const& letter) {

@@ -22,7 +22,7 @@ class sqlite_tables final : public tables {
     [[nodiscard]] std::vector<state::dead_letter> dead_letters() override;
     [[nodiscard]] std::vector<state::audit_row> audit() override;
 
-    [[nodiscard]] schema_tables& schemas() { return schemas_; }
+    [[nodiscard]] schema_tables& schemas() override { return schemas_; }
 
     /// How the tables look; a file with a greater one was made by a newer pgmend.
     static constexpr std::int64_t our_version = 2;

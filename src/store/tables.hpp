@@ -1,6 +1,8 @@
 // What a store's thread does with the place where records are kept.
 #pragma once
 
+#include "version_rows.hpp"
+
 #include "pgmend/state/store.hpp"
 
 #include <stdexcept>
@@ -32,6 +34,8 @@ class tables {
     [[nodiscard]] virtual std::vector<state::entry> entries(state::entry::table_type table) = 0;
     [[nodiscard]] virtual std::vector<state::dead_letter> dead_letters() = 0;
     [[nodiscard]] virtual std::vector<state::audit_row> audit() = 0;
+
+    [[nodiscard]] virtual version_tables& schemas() = 0;
 };
 
 /// So many rows are kept of what is of less use as it grows old.

@@ -17,6 +17,11 @@ namespace pgmend::config {
 
 /// Puts its rules behind the user's, whose names go first. A file that cannot be used is reported as warnings and left out; none is no mistake.
 void add_learned_rules(settings const& from, std::chrono::sys_seconds now, loaded_rules& to);
+/// The same of texts, one for each database: names that two of them have are made different.
+void add_learned_rules(std::vector<rules::source> const& texts, std::chrono::sys_seconds now, loaded_rules& to);
+
+/// The rules of one database as the text of a rule file, made to apply there alone.
+[[nodiscard]] std::string learned_text(std::string const& database, std::vector<rules::rule> made);
 
 /// Writes the rules of one database in place of those that it had; each is made to apply in that database alone. Error: the file could not be
 /// written, or holds something else.

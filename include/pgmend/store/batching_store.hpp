@@ -1,6 +1,7 @@
 // What every store shares: its thread, the order of work, and the buffer for what is not urgent.
 #pragma once
 
+#include "pgmend/catalog/version_store.hpp"
 #include "pgmend/state/store.hpp"
 
 #include <chrono>
@@ -28,18 +29,21 @@ struct batch_settings {
 /// One thread does all that touches the place, in the order in which it was asked for; it waits, others do not. While the
 /// place is down, what is noted waits in a bounded buffer, and what has to be durable is refused. Each change of its condition
 /// is logged once: `state.failed`, `state.recovered`.
-class batching_store : public state::store {
+class batching_store : public state::store, public catalog::version_store {
   public:
     ~batching_store() override; ///< a subclass has called stop() by then
     batching_store(batching_store const&) = delete;
     batching_store& operator=(batching_store const&) = delete;
 
-    void keep(std::vector<state::change> changes, kept answer) override;
+    void keep(std::vector<state::change> changes, state::store::kept answer) override;
     void note(state::change what) override;
     void load_patterns(std::function<void(base::result<std::vector<learning::pattern>>)> answer) override;
     void load_drift(std::function<void(base::result<std::vector<state::drift_row>>)> answer) override;
     void load_entries(state::entry::table_type table, std::function<void(base::result<std::vector<state::entry>>)> answer) override;
     [[nodiscard]] condition now() const override;
+
+    void load(std::string const& database, std::shared_ptr<catalog::snapshot const> current, std::function<void(catalog::version_store::kept)> answer) override;
+    void save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) override;
 
     /// Writes what waits, as far as possible, and ends the thread. Later calls are answered in the calling thread, with an error.
     void stop();
@@ -58,7 +62,7 @@ class batching_store : public state::store {
 
   private:
     template <class T, class F>
-    void load(std::function<void(base::result<T>)> answer, F read);
+    void load_records(std::function<void(base::result<T>)> answer, F read);
     void run();
     void flush();
     [[nodiscard]] bool apply_pending();

@@ -13,9 +13,7 @@
 
 namespace pgmend::store {
 
-class sqlite_tables;
-
-/// A version in a file, for people.
+/// A version, for people.
 struct version_row {
     std::uint64_t number{0};
     std::int64_t at{0}; ///< microseconds since 1970
@@ -24,30 +22,23 @@ struct version_row {
 
 /// Histories of schemas, and the records of the state port. A file that is damaged is renamed and a new one is begun; a version that
 /// is damaged is set aside inside the file, and with it those after it. Either is logged as `state.damaged`.
-class sqlite_store final : public catalog::version_store, public batching_store {
+class sqlite_store final : public batching_store {
   public:
     explicit sqlite_store(std::string path, batch_settings settings = {});
     ~sqlite_store() override; ///< stops
-
-    void load(std::string const& database, std::shared_ptr<catalog::snapshot const> current, std::function<void(catalog::version_store::kept)> answer) override;
-    void save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) override;
-    using batching_store::keep;
-
-  private:
-    [[nodiscard]] sqlite_tables* file();
 };
 
 /// Why a file must not be used at all: a newer pgmend made it. Nothing: it may, or there is none.
 [[nodiscard]] base::result<void> check_file(std::string const& path);
 
-/// For `pgmend schema diff`: reads a file that pgmend may be writing.
+/// For `pgmend schema diff`: reads a place that pgmend may be writing.
 struct kept_database {
     std::string name;
     catalog::database_identity identity;
     std::vector<version_row> rows;
     std::vector<std::shared_ptr<catalog::snapshot const>> versions; ///< one for each row
 };
-[[nodiscard]] base::result<std::vector<kept_database>> read_all(std::string const& path);
+[[nodiscard]] base::result<std::vector<kept_database>> read_all(std::string const& place); ///< a file, or postgresql://…
 
 /// For `pgmend report`, `rules export` and `dead-letters`: the same of the other records.
 struct kept_records {
