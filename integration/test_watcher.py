@@ -376,3 +376,57 @@ def test_after_a_restore_old_names_heal_again_only_when_a_person_says_so(postgre
             assert client.execute("SELECT email FROM users").fetchall() == [("c@d",)]
     finally:
         postgres.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_only_so_many_versions_are_remembered_and_over_a_restart_too(postgres: harness.Postgres, database: str, start_pgmend: Any) -> None:
+    state = harness.scratch() / f"{database}.db"
+    postgres.run("CREATE TABLE users (id int, a text)", "INSERT INTO users VALUES (1, 'x')", database=database)
+    options = {"control": "user=postgres", "state": str(state), "watch": {"poll": "50ms", "verify": "200ms", "keep_versions": 3},
+               "log": {"format": "json", "level": "debug"}}
+    proxy = start_pgmend(**options)
+    with connect(proxy, database) as client:
+        harness.wait_until(lambda: known(proxy, database), "the schema is known")
+        for old, new in ("ab", "bc", "cd"):
+            before = len(changed(proxy, database))
+            postgres.run(f"ALTER TABLE users RENAME COLUMN {old} TO {new}", database=database)
+            harness.wait_until(lambda: len(changed(proxy, database)) > before, "the change is seen")
+
+        def heals(which: "psycopg.Connection[Any]", column: str) -> bool:
+            try:
+                return which.execute(f"SELECT {column} FROM users").fetchall() == [("x",)]
+            except psycopg.errors.UndefinedColumn:
+                return False
+
+        assert [heals(client, column) for column in "abcd"] == [False, True, True, True]  # of four versions the first one is forgotten
+    proxy.finish()
+    proxy = start_pgmend(**options)
+    with connect(proxy, database) as client:
+        harness.wait_until(lambda: known(proxy, database), "the schema is known")
+        assert [heals(client, column) for column in "abcd"] == [False, True, True, True]
+    proxy.finish()
+    options["watch"]["keep_versions"] = 2
+    proxy = start_pgmend(**options)
+    with connect(proxy, database) as client:
+        harness.wait_until(lambda: known(proxy, database), "the schema is known")
+        assert [heals(client, column) for column in "abcd"] == [False, False, True, True]
+
+
+def test_a_version_is_remembered_for_so_long_after_the_next_one_came(postgres: harness.Postgres, database: str, start_pgmend: Any) -> None:
+    postgres.run("CREATE TABLE users (id int, a text)", "INSERT INTO users VALUES (1, 'x')", database=database)
+    state = harness.scratch() / f"{database}.db"
+    options = {"control": "user=postgres", "state": str(state), "log": {"format": "json", "level": "debug"}}
+    proxy = start_pgmend(**options, watch={"poll": "50ms", "verify": "200ms", "keep_for": "3s"})
+    with connect(proxy, database) as client:
+        harness.wait_until(lambda: known(proxy, database), "the schema is known")
+        postgres.run("ALTER TABLE users RENAME COLUMN a TO b", database=database)
+        assert client.execute("SELECT a FROM users").fetchall() == [("x",)]
+        forgotten = harness.wait_until(lambda: events(proxy, "schema.forgotten", database), "its time is over", 20)
+        assert forgotten[0]["versions"] == 1
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            client.execute("SELECT a FROM users")
+    proxy.finish()
+    proxy = start_pgmend(**options, watch={"poll": "50ms", "verify": "200ms", "keep_for": "3s"})
+    with connect(proxy, database) as client:  # nor what is in the file
+        harness.wait_until(lambda: known(proxy, database), "the schema is known")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            client.execute("SELECT a FROM users")

@@ -174,10 +174,16 @@ class translation {
     std::map<oid, oid> types_, labels_, functions_, schemas_;
 };
 
+/// pg_upgrade keeps the oids of pg_class and pg_type, not those of constraints; those are the same by name where the fingerprints are.
+bool same_object(relation const& a, relation const& b) {
+    return a.id == b.id && a.schema == b.schema && a.name == b.name && a.kind == b.kind && a.columns == b.columns && a.unique_indexes == b.unique_indexes;
+}
+bool same_object(type_entry const& a, type_entry const& b) { return a == b; }
+
 template <class T>
 bool same_of_users(std::vector<std::shared_ptr<T const>> const& a, std::vector<std::shared_ptr<T const>> const& b) {
     auto const users = [](auto const& all) { return std::ranges::lower_bound(all, first_user_oid, {}, [](auto const& o) { return o->id; }); };
-    return std::equal(users(a), a.end(), users(b), b.end(), [](auto const& x, auto const& y) { return *x == *y; });
+    return std::equal(users(a), a.end(), users(b), b.end(), [](auto const& x, auto const& y) { return same_object(*x, *y); });
 }
 
 } // namespace

@@ -165,10 +165,11 @@ bool monitor_loop::all_asked() const {
     return std::ranges::all_of(servers_, [](auto const& each) { return each->asked; });
 }
 
-/// Until all of them were asked once, and nobody is served, the first in the file that answers says which cluster is meant.
+/// Until all of them were asked once, and nobody is served, the first in the file that answers says which cluster is meant. A single
+/// server always does: it may have been upgraded or restored.
 void monitor_loop::note_cluster(watched& w, std::string const& cluster) {
     w.cluster = cluster;
-    if (cluster_settled_) return;
+    if (cluster_settled_ && servers_.size() > 1) return;
     auto const answering = std::ranges::find_if(servers_, [](auto const& each) { return !each->cluster.empty(); });
     cluster_ = (*answering)->cluster;
     for (auto const& each : servers_)
