@@ -58,6 +58,22 @@ def test_a_prepared_statement(proxy: harness.Pgmend, postgres: harness.Postgres,
         assert ask() == [("a",)]
 
 
+@pytest.mark.parametrize("prepared", ("before the change", "after it"))
+def test_a_name_that_is_used_again_means_what_it_means_now(proxy: harness.Pgmend, postgres: harness.Postgres, database: str, prepared: str) -> None:
+    with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app:
+        ask = lambda: app.execute(OLD, (1,), prepare=True).fetchall()  # noqa: E731
+        if prepared == "before the change":
+            assert ask() == [("a",)]
+        postgres.run("ALTER TABLE accounts RENAME email TO address", database=database)
+        assert ask() == ask() == [("a",)]
+        postgres.run("ALTER TABLE accounts ADD email text DEFAULT 'another'", database=database)
+        harness.know(proxy, database)
+        assert ask() == ask() == [("another",)]
+        postgres.run("ALTER TABLE accounts DROP email", "ALTER TABLE accounts RENAME address TO email", database=database)
+        harness.know(proxy, database)
+        assert ask() == ask() == [("a",)]
+
+
 def test_healing_that_is_switched_off_ends_for_prepared_statements_too(proxy: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app:
         postgres.run("ALTER TABLE accounts RENAME email TO address", database=database)

@@ -303,7 +303,7 @@ void client_session::note_retry() {
     auto text = std::make_shared<healing::healed_text const>(healing::make_healed_text(retried_->plan, machine.sql()));
     auto const took = std::chrono::steady_clock::now() - retried_->began;
     if (auto const statement = machine.statement(); healed && statement && !text->plan.for_once())
-        check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view());
+        check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view(), machine.sqlstate() == wire::sqlstate::feature_not_supported);
     if (!text->plan.once) note_heal(*text, healed, machine.sqlstate(), std::chrono::duration_cast<std::chrono::microseconds>(took), 2);
     // One that PostgreSQL had accepted, in another shape (0A000), goes on as it is in other sessions.
     if (healed && !text->plan.for_once() && machine.sqlstate() != wire::sqlstate::feature_not_supported)

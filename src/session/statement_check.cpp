@@ -127,7 +127,8 @@ void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note cons
 }
 
 void statement_check::healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,
-                                           std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view) {
+                                           std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view,
+                                           bool shape_only) {
     judge_->note_usual_view(who_.user, view);
     std::string name{statement};
     if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return;
@@ -136,11 +137,12 @@ void statement_check::healed_after_failure(std::string_view statement, std::vect
     if (fresh) it.controls_transaction = it.ends_transaction = true; // nothing else is known of it
     auto note = std::make_shared<answer_note>();
     note->healed = std::move(healed);
+    it.shape_only = shape_only;
     note_edited(it, std::move(note), types);
 }
 
-/// What has to be prepared before the statement is bound: nothing where all is as it was. Only a heal that may not be used any
-/// more is taken back. Where the schema has changed, PostgreSQL itself says whether the edited text still fits.
+/// What has to be prepared before the statement is bound: nothing where all is as it was. A heal is taken back that may not be used any
+/// more, or that is none any more because the original fits again. Whether the edited text still fits PostgreSQL itself says.
 std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) {
     bool const was_ended = it.ended;
     if (it.judged_at != judge_->stamp()) {
@@ -153,7 +155,8 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
             auto& text = judge_->text(it.first->original);
             auto const* known = judge_->known(text, view, it.types);
             if (known == nullptr) known = &judge_->judge(text, view, it.types, circumstances());
-            if (known->kind == opinion::kind_type::refused) it.ended = true;
+            bool const fits = known->kind == opinion::kind_type::fits || known->kind == opinion::kind_type::silent;
+            if (known->kind == opinion::kind_type::refused || (fits && !it.shape_only)) it.ended = true;
             else if (known->kind == opinion::kind_type::heal && known->text->plan.sql == it.note->healed->plan.sql) it.ended = false;
             it.judged_at = judge_->stamp();
         }

@@ -63,9 +63,10 @@ class statement_check final : public preflight {
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types);
 
     void set_parameters(std::string const& client_encoding, bool standard_conforming_strings, std::string const& application_name);
-    /// A statement was prepared edited after it had failed, in a session with this view.
+    /// A statement was prepared edited after it had failed, in a session with this view. `shape_only`: PostgreSQL accepts the original, but
+    /// not with the columns that the client was told.
     void healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,
-                              std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view);
+                              std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view, bool shape_only);
     /// BEGIN was sent since the last ReadyForQuery.
     [[nodiscard]] bool begun() const { return begun_; }
 
@@ -95,11 +96,12 @@ class statement_check final : public preflight {
         bool guardable{false};
         std::shared_ptr<answer_note const> note; ///< it was sent edited
         // Of one that was sent edited. A heal that is no longer allowed (its pattern was suspended, a rule is gone, healing is
-        // switched off) ends with the next Bind.
+        // switched off), or whose original fits again, ends with the next Bind.
         std::shared_ptr<healing::healed_text const> first; ///< whose original is what the client prepared; null: it was not edited
         std::vector<catalog::oid> types;    ///< as declared
         std::uint64_t judged_at{0};         ///< stamp
         bool ended{false};                  ///< what the client prepared is what it gets
+        bool shape_only{false};
     };
 
     void note_effects(healing::cached_text const& text);
