@@ -33,9 +33,10 @@ struct texts {
     bool print{false};
 };
 
-/// A flag's text, if it was given.
+/// A flag's text, if the command has it and it was given.
 std::optional<std::string> given(CLI::App const& from, char const* flag, std::string const& text) {
-    return from.count(flag) > 0 ? std::optional{text} : std::nullopt;
+    auto const* const option = from.get_option_no_throw(flag);
+    return option != nullptr && option->count() > 0 ? std::optional{text} : std::nullopt;
 }
 
 exit_now usage_error(std::string_view what, std::string_view command) {
@@ -92,27 +93,36 @@ control_source find_control(std::optional<std::string> flag) {
     return {value, control_variable};
 }
 
-command understand_serve(CLI::App const& from, texts const& t) {
-    serve_options out;
-    config::settings checked;
-    auto const refuse = [](base::error const& e) { return usage_error(e.text, "serve"); };
-
+/// -c, --backend, --control (or the environment's) and --state, as far as the command has them. What to print where one is wrong.
+/// `connects`: the environment's counts.
+std::optional<exit_now> read_server(CLI::App const& from, texts const& t, serve_options& out, bool connects = true) {
+    auto const refuse = [&from](base::error const& e) { return usage_error(e.text, from.get_name()); };
     if (auto const file = given(from, "--config", t.file)) out.file = *file;
-    if (auto const text = given(from, "--listen", t.listen)) {
-        auto parsed = parse_endpoint(*text, endpoint_use::listen, "--listen");
-        if (!parsed) return refuse(parsed.error());
-        out.listen = std::move(*parsed);
-    }
     if (auto const text = given(from, "--backend", t.backend)) {
         auto parsed = parse_endpoint(*text, endpoint_use::connect, "--backend");
         if (!parsed) return refuse(parsed.error());
         out.backend = std::move(*parsed);
     }
-    if (auto const control = find_control(given(from, "--control", t.control)); control.text) {
+    if (auto const control = connects ? find_control(given(from, "--control", t.control)) : control_source{}; control.text) {
+        config::settings checked;
         if (auto done = config::assign(checked, "", "control", *control.text, control.source); !done) return refuse(done.error());
         out.control = checked.control;
     }
     out.state = given(from, "--state", t.state);
+    return std::nullopt;
+}
+
+command understand_serve(CLI::App const& from, texts const& t) {
+    serve_options out;
+    config::settings checked;
+    auto const refuse = [](base::error const& e) { return usage_error(e.text, "serve"); };
+
+    if (auto wrong = read_server(from, t, out)) return *wrong;
+    if (auto const text = given(from, "--listen", t.listen)) {
+        auto parsed = parse_endpoint(*text, endpoint_use::listen, "--listen");
+        if (!parsed) return refuse(parsed.error());
+        out.listen = std::move(*parsed);
+    }
     if (auto const text = given(from, "--workers", t.workers)) {
         if (auto done = config::assign(checked, "", "workers", *text, "--workers"); !done) return refuse(done.error());
         out.workers = checked.workers;
@@ -130,30 +140,28 @@ command understand_serve(CLI::App const& from, texts const& t) {
 }
 
 command understand_check(CLI::App const& from, texts const& t) {
-    auto const file = given(from, "--config", t.file);
-    if (!file) return usage_error("check needs a file: pgmend check -c FILE", "check");
-    check_options out{*file, std::nullopt};
-    if (auto const control = find_control(std::nullopt); control.text) {
-        config::settings checked;
-        if (auto done = config::assign(checked, "", "control", *control.text, control.source); !done) return usage_error(done.error().text, "check");
-        out.control = checked.control;
-    }
-    return out;
+    serve_options server;
+    if (auto wrong = read_server(from, t, server)) return *wrong;
+    if (!server.file) return usage_error("check needs a file: pgmend check -c FILE", "check");
+    return check_options{*server.file, server.control};
 }
 
 command understand_schema(CLI::App const& from, texts const& t) {
-    schema_options out{.file = {}, .state = given(from, "--state", t.state), .database = given(from, "--database", t.database), .versions = t.versions};
-    if (auto const file = given(from, "--config", t.file)) out.file = *file;
+    serve_options server;
+    if (auto wrong = read_server(from, t, server, false)) return *wrong;
+    schema_options out{.file = server.file, .state = server.state, .database = given(from, "--database", t.database), .versions = t.versions};
     if (!out.file && !out.state) return usage_error("schema diff needs --state FILE, or a configuration with -c FILE", "schema diff");
     if (out.versions.size() == 1) return usage_error("schema diff compares two versions: A and B", "schema diff");
     return out;
 }
 
 command understand_records(CLI::App const& from, texts const& t, records_options::what_type what) {
+    serve_options server;
+    if (auto wrong = read_server(from, t, server, false)) return *wrong;
     records_options out;
     out.what = what;
-    if (auto const file = given(from, "--config", t.file)) out.file = *file;
-    out.state = given(from, "--state", t.state);
+    out.file = server.file;
+    out.state = server.state;
     out.database = given(from, "--database", t.database);
     auto const* const parent = from.get_parent();
     auto const name = parent != nullptr && parent->get_parent() != nullptr ? parent->get_name() + " " + from.get_name() : from.get_name();
@@ -169,17 +177,7 @@ command understand_records(CLI::App const& from, texts const& t, records_options
 command understand_install(CLI::App const& from, texts const& t, bool remove) {
     install_options out{.remove = remove, .print = t.print, .server = {}, .databases = t.databases};
     auto const& name = from.get_name();
-    if (auto const file = given(from, "--config", t.file)) out.server.file = *file;
-    if (auto const text = given(from, "--backend", t.backend)) {
-        auto parsed = parse_endpoint(*text, endpoint_use::connect, "--backend");
-        if (!parsed) return usage_error(parsed.error().text, name);
-        out.server.backend = std::move(*parsed);
-    }
-    if (auto const control = find_control(given(from, "--control", t.control)); control.text) {
-        config::settings checked;
-        if (auto done = config::assign(checked, "", "control", *control.text, control.source); !done) return usage_error(done.error().text, name);
-        out.server.control = checked.control;
-    }
+    if (auto wrong = read_server(from, t, out.server)) return *wrong;
     if (!out.print && !out.server.file && !out.server.backend)
         return usage_error(fmt::format("{} needs a server: --backend HOST:PORT, or a file with -c FILE", name), name);
     return out;
@@ -188,18 +186,7 @@ command understand_install(CLI::App const& from, texts const& t, bool remove) {
 command understand_learn(CLI::App const& from, texts const& t) {
     learn_options out{.migrations = t.migrations, .print = t.print, .server = {}, .database = t.database};
     if (from.count("--migrations") == 0) return usage_error("learn needs --migrations DIR", "learn");
-    if (auto const file = given(from, "--config", t.file)) out.server.file = *file;
-    out.server.state = given(from, "--state", t.state);
-    if (auto const text = given(from, "--backend", t.backend)) {
-        auto parsed = parse_endpoint(*text, endpoint_use::connect, "--backend");
-        if (!parsed) return usage_error(parsed.error().text, "learn");
-        out.server.backend = std::move(*parsed);
-    }
-    if (auto const control = find_control(given(from, "--control", t.control)); control.text) {
-        config::settings checked;
-        if (auto done = config::assign(checked, "", "control", *control.text, control.source); !done) return usage_error(done.error().text, "learn");
-        out.server.control = checked.control;
-    }
+    if (auto wrong = read_server(from, t, out.server)) return *wrong;
     if (out.print) return out;
     if (out.database.empty()) return usage_error("learn needs --database NAME, to compare the migrations with; or --print", "learn");
     if (!out.server.file && !out.server.backend) return usage_error("learn needs a server: --backend HOST:PORT, or a file with -c FILE; or --print", "learn");
@@ -208,18 +195,7 @@ command understand_learn(CLI::App const& from, texts const& t) {
 
 command understand_explain(CLI::App const& from, texts const& t) {
     explain_options out;
-    if (auto const file = given(from, "--config", t.file)) out.server.file = *file;
-    if (auto const text = given(from, "--backend", t.backend)) {
-        auto parsed = parse_endpoint(*text, endpoint_use::connect, "--backend");
-        if (!parsed) return usage_error(parsed.error().text, "explain");
-        out.server.backend = std::move(*parsed);
-    }
-    if (auto const control = find_control(given(from, "--control", t.control)); control.text) {
-        config::settings checked;
-        if (auto done = config::assign(checked, "", "control", *control.text, control.source); !done) return usage_error(done.error().text, "explain");
-        out.server.control = checked.control;
-    }
-    out.server.state = given(from, "--state", t.state);
+    if (auto wrong = read_server(from, t, out.server)) return *wrong;
     out.database = given(from, "--database", t.database);
     out.user = given(from, "--user", t.user);
     out.application_name = given(from, "--application-name", t.application_name);
