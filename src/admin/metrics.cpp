@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace pgmend::admin {
@@ -225,6 +226,16 @@ void write_patterns(exposition& out, control::pattern_counts const& counts, std:
     out.sample({}, dropped);
 }
 
+void write_state(exposition& out, state::store const* store) {
+    auto const condition = store != nullptr ? std::optional{store->now()} : std::nullopt;
+    out.begin(metric::state_up);
+    if (condition) out.sample({}, std::uint64_t{condition->up});
+    out.begin(metric::state_waiting);
+    if (condition) out.sample({}, condition->waiting);
+    out.begin(metric::state_dropped);
+    if (condition) out.sample({}, condition->dropped);
+}
+
 } // namespace
 
 void write_metrics(console_sources const& from, bool open_metrics, bool ready, std::function<void(std::string)> answer) {
@@ -232,6 +243,7 @@ void write_metrics(console_sources const& from, bool open_metrics, bool ready, s
     write_own(*out, from, ready);
     from.learner->count([&from, out, answer = std::move(answer)](control::pattern_counts const& counts) {
         write_patterns(*out, counts, from.learner->dropped());
+        write_state(*out, from.services->state);
         auto const all = from.services->figures.workers();
         write_process(*out, sum(all, [](auto const& w) -> auto const& { return w.cache_bytes; }), from.services->journal.bytes(), counts.bytes);
         auto finish = [out, answer](databases const& watched) {

@@ -174,6 +174,10 @@ class application {
     }
 
     int run() {
+        if (!refused_.empty()) {
+            base::log(log_level::error, "proxy.failed", {{"reason", refused_}});
+            return status_failure;
+        }
         if (http_) {
             if (auto const started = http_->start(); !started) {
                 base::log(log_level::error, "proxy.failed", {{"reason", started.error().text}});
@@ -231,6 +235,7 @@ class application {
             base::log(log_level::error, "state.failed", {{"problem", "it does not answer; what was decided before is not known"}});
             return;
         }
+        if (auto const it = services_.state->now(); it.newer) refused_ = "state: " + it.problem;
         if (auto kept = patterns.get()) learner_.restore(std::move(*kept));
         if (auto kept = drift.get()) {
             for (auto const& row : *kept) services_.journal.restore(record_of(row), row.first_seen);
@@ -479,6 +484,7 @@ class application {
     std::atomic<bool> ending_{false};
     std::thread doubts_;
     std::string rejected_rules_; ///< what was said of the files as they are now; empty: they are good
+    std::string refused_; ///< why it does not start
     std::string_view stop_reason_;
 };
 

@@ -283,7 +283,8 @@ base::result<void> learner::keep_durably(learning::pattern const& it) {
     hand_on();
     auto const promise = std::make_shared<std::promise<base::result<void>>>();
     auto answer = promise->get_future();
-    store_->keep({state::pattern_change{it, true, 0, 0}}, [promise](base::result<void> kept) { promise->set_value(std::move(kept)); });
+    auto const not_after = std::chrono::steady_clock::now() + settings_.most_patience;
+    store_->keep({state::pattern_change{it, true, 0, 0}}, [promise](base::result<void> kept) { promise->set_value(std::move(kept)); }, not_after);
     if (answer.wait_for(settings_.most_patience) != std::future_status::ready) return base::fail(base::errc::timeout, "the store does not answer");
     return answer.get();
 }

@@ -240,6 +240,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::optional<catalog::schema_answer> schema_answer_;
     event kept_arrived_;
     std::optional<base::result<void>> kept_; ///< the store's answer
+    unsigned keeps_{0};                      ///< so many times it was asked
     std::optional<session::console_answer> console_answer_;
     std::unique_ptr<healing_under_way> retried_; ///< sent again, outcome not known yet
     std::unique_ptr<timer> time_limit_;

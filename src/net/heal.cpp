@@ -27,6 +27,9 @@ constexpr std::size_t most_answer_frame_bytes = 4 << 20;
 
 constexpr int most_plans = 4;
 
+/// A client waits for a durable record, and its server connection with it.
+constexpr std::chrono::seconds most_store_patience{5};
+
 } // namespace
 
 awaitable<catalog::schema_answer> client_session::refresh_schema() {
@@ -206,19 +209,25 @@ awaitable<std::optional<std::string>> client_session::keep_losses(healing_under_
     co_return problem;
 }
 
-/// Nothing: it is on the disk. Or why not.
+/// Nothing: it is on the disk. Or why not. What the store has begun to write when the time is over may be there all the same.
 awaitable<std::optional<std::string>> client_session::keep_durably(std::vector<state::change> changes) {
     kept_.reset();
-    auto answer = [weak = weak_from_this(), where = home_.get_executor()](base::result<void> done) {
-        auto arrive = [weak, done = std::move(done)]() mutable {
-            auto const self = weak.lock();
-            if (!self) return;
-            self->kept_ = std::move(done);
-            self->kept_arrived_.notify();
-        };
-        boost::asio::post(where, std::move(arrive));
+    auto const arrive = [](std::weak_ptr<client_session> const& whose, unsigned number, base::result<void> done) {
+        auto const self = whose.lock();
+        if (!self || self->keeps_ != number || self->kept_) return; // it came too late
+        self->kept_ = std::move(done);
+        self->kept_arrived_.notify();
     };
-    home_.shared().state->keep(std::move(changes), std::move(answer));
+    auto const number = ++keeps_;
+    auto answer = [weak = weak_from_this(), where = home_.get_executor(), number, arrive](base::result<void> done) {
+        boost::asio::post(where, [weak, number, arrive, done = std::move(done)]() mutable { arrive(weak, number, std::move(done)); });
+    };
+    auto const not_after = timer::clock_type::now() + most_store_patience;
+    timer limit{home_.get_executor(), not_after};
+    limit.async_wait([weak = weak_from_this(), number, arrive](boost::system::error_code cancelled) {
+        if (!cancelled) arrive(weak, number, base::fail(base::errc::timeout, "the store does not answer"));
+    });
+    home_.shared().state->keep(std::move(changes), std::move(answer), not_after);
     while (!kept_) {
         co_await kept_arrived_.wait();
         if (!server_.is_open()) co_return "the session has ended";

@@ -53,7 +53,7 @@ void batching_store::note(state::change what) {
 
 state::store::condition batching_store::now() const {
     std::lock_guard const lock{mutex_};
-    return {up_, problem_, noted_.size() + pending_count_, dropped_};
+    return {up_, problem_, newer_, noted_.size() + pending_count_, dropped_};
 }
 
 // ------------------------------------------------------------------------------------------- on the thread
@@ -101,10 +101,15 @@ tables* batching_store::opened() {
     if (tables_ || clock::now() < try_again_) return tables_.get();
     try {
         tables_ = open_();
-        if (std::exchange(told_, false)) base::log(base::log_level::info, "state.recovered", {{"place", place_}});
-        std::lock_guard const lock{mutex_};
-        up_ = true;
-        problem_.clear();
+        std::uint64_t dropped = 0;
+        {
+            std::lock_guard const lock{mutex_};
+            up_ = true;
+            newer_ = false;
+            problem_.clear();
+            dropped = dropped_;
+        }
+        if (std::exchange(told_, false)) base::log(base::log_level::info, "state.recovered", {{"place", place_}, {"dropped", dropped}});
     } catch (std::exception const& e) {
         fell(e, true);
     }
@@ -117,6 +122,7 @@ void batching_store::fell(std::exception const& why, bool close) {
     if (!std::exchange(told_, true)) base::log(base::log_level::error, "state.failed", {{"place", place_}, {"problem", why.what()}});
     std::lock_guard const lock{mutex_};
     up_ = false;
+    newer_ = dynamic_cast<newer_place const*>(&why) != nullptr;
     problem_ = why.what();
 }
 
@@ -170,11 +176,13 @@ bool batching_store::apply_pending() {
     return true;
 }
 
-void batching_store::keep(std::vector<state::change> changes, state::store::kept answer) {
-    auto job = [this, changes = std::move(changes), answer] {
-        flush(); // what was noted before
+void batching_store::keep(std::vector<state::change> changes, state::store::kept answer, clock::time_point not_after) {
+    auto job = [this, changes = std::move(changes), answer, not_after] {
+        if (clock::now() < not_after) flush(); // what was noted before
         base::result<void> done;
-        if (auto* const to = opened()) {
+        if (clock::now() >= not_after) { // whoever asked has given up
+            done = base::fail(base::errc::timeout, "the store was busy for too long");
+        } else if (auto* const to = opened()) {
             try {
                 to->apply(changes);
             } catch (failure const& e) {

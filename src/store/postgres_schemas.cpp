@@ -97,10 +97,11 @@ void postgres_schemas::save(std::string const& database, catalog::history const&
     auto const& identity = newest->identity();
     auto& its = tails_[{identity.system_identifier, identity.database}];
     // The row of the database is locked, so that all writers take their turns.
-    auto const found = run_(fmt::format("BEGIN; INSERT INTO pgmend.databases AS d (system_identifier, database_oid, database) VALUES ({}, {}, {})"
+    begin_();
+    auto const found = run_(fmt::format("INSERT INTO pgmend.databases AS d (system_identifier, database_oid, database) VALUES ({}, {}, {})"
                                         " ON CONFLICT (system_identifier, database_oid) DO UPDATE SET database = excluded.database RETURNING id",
                                         literal(identity.system_identifier), identity.database, literal(database)));
-    std::string const id{found.at(1).text(0, 0)};
+    std::string const id{found.front().text(0, 0)};
     auto const there = run_(fmt::format("SELECT number, checksum, {}, (SELECT count(*) FROM pgmend.schema_versions WHERE database_id = {}) FROM pgmend.schema_versions"
                                         " WHERE database_id = {} ORDER BY number DESC LIMIT 1", microseconds("at"), id, id));
     auto const& last = there.front();

@@ -21,7 +21,8 @@ class postgres_schemas final : public version_tables {
     /// One transaction, or a part of one that is open. Throws `failure`, and then none is open.
     using runner = std::function<std::vector<pg::rows>(std::string)>;
 
-    explicit postgres_schemas(runner run) : run_{std::move(run)} {}
+    /// `begin`: begins a transaction that writes.
+    postgres_schemas(runner run, std::function<void()> begin) : run_{std::move(run)}, begin_{std::move(begin)} {}
 
     [[nodiscard]] std::vector<catalog::history::kept_version> load(std::shared_ptr<catalog::snapshot const> const& current) override;
     [[nodiscard]] std::vector<catalog::history::kept_version> load_namesake(std::string const& database,
@@ -43,6 +44,7 @@ class postgres_schemas final : public version_tables {
                                      catalog::snapshot const& version, catalog::step const& how, catalog::version_note const& note, tail& last);
 
     runner run_;
+    std::function<void()> begin_;
     std::map<std::pair<std::string, catalog::oid>, tail> tails_;
 };
 

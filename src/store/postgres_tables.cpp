@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds patience{10};
 constexpr std::string_view channel = "pgmend_state";
+constexpr std::int64_t migration_lock = 7301846592087013; // any number, the same for all
 
 /// What the server refuses for what it was given, as against what it cannot do now.
 bool is_of_the_data(std::string_view sqlstate) { return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate == "54000"; }
@@ -125,25 +126,37 @@ std::vector<pg::rows> postgres_tables::run(std::string sql) {
     throw failure_of(e);
 }
 
+void postgres_tables::refuse_newer(int version) const {
+    if (version > our_version)
+        throw newer_place{fmt::format("a newer pgmend made the schema pgmend: its tables have version {}, this pgmend knows up to {}; use that pgmend, or another database",
+                                      version, our_version)};
+}
+
 /// A role without CREATE may use tables that another one has made.
 void postgres_tables::migrate() {
     auto const found = [&] {
         if (run("SELECT to_regclass('pgmend.state_version') IS NOT NULL").front().text(0, 0) != "t") return 0;
         return static_cast<int>(number(run("SELECT max(version) FROM pgmend.state_version").front().text(0, 0)));
     };
-    if (auto const version = found(); version > our_version)
-        throw failure{failure::kind_type::of_the_place,
-                      fmt::format("a newer pgmend made the schema pgmend: its tables have version {}, this pgmend knows up to {}", version, our_version)};
-    else if (version == our_version) return;
-    (void)run("BEGIN; SELECT pg_advisory_xact_lock(7301846592087013)");
+    auto const version = found();
+    refuse_newer(version);
+    if (version == our_version) return;
+    (void)run(fmt::format("BEGIN; SELECT pg_advisory_xact_lock({})", migration_lock));
     auto const done = found(); // somebody may have been faster
     if (done < 1) (void)run(postgres_definition);
     if (done < 2) (void)run(postgres_definition_2);
     (void)run("COMMIT");
 }
 
+/// The fleet may have been upgraded since this one connected: each time the version is looked at, behind a lock that a migration waits for.
+void postgres_tables::begin() {
+    auto const seen = run(fmt::format("BEGIN; SELECT pg_advisory_xact_lock_shared({}); SELECT max(version) FROM pgmend.state_version", migration_lock));
+    refuse_newer(static_cast<int>(number(seen.back().text(0, 0))));
+}
+
 void postgres_tables::apply(std::vector<state::change> const& changes) {
-    std::string script = "BEGIN;\n";
+    begin();
+    std::string script;
     bool grown = false;
     for (auto const& change : changes) {
         script += std::visit([](auto const& it) { return sql_of(it); }, change);
@@ -249,7 +262,8 @@ std::vector<std::pair<std::string, std::string>> postgres_tables::learned_rules(
 }
 
 void postgres_tables::keep_learned_rules(std::string const& database, std::string const& text) {
-    (void)run(fmt::format("INSERT INTO pgmend.learned_rules VALUES ({}, {}, now()) ON CONFLICT (database) DO UPDATE SET rules = excluded.rules, at = excluded.at",
+    begin();
+    (void)run(fmt::format("INSERT INTO pgmend.learned_rules VALUES ({}, {}, now()) ON CONFLICT (database) DO UPDATE SET rules = excluded.rules, at = excluded.at; COMMIT",
                           literal(database), literal(text)));
 }
 

@@ -43,11 +43,13 @@ class postgres_tables final : public tables {
 
   private:
     void migrate();
+    void refuse_newer(int version) const;
+    void begin(); ///< a transaction that writes
     [[nodiscard]] std::vector<learning::pattern> patterns(std::string const& where);
     [[nodiscard]] std::vector<pg::rows> run(std::string sql);
 
     pg::blocking_connection session_;
-    postgres_schemas schemas_{[this](std::string sql) { return run(std::move(sql)); }};
+    postgres_schemas schemas_{[this](std::string sql) { return run(std::move(sql)); }, [this] { begin(); }};
 };
 
 } // namespace pgmend::store

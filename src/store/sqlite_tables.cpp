@@ -73,8 +73,7 @@ std::int64_t sqlite_tables::version_of(connection const& file) {
 sqlite_tables::sqlite_tables(std::string const& path, bool read_only) : file_{path, read_only}, schemas_{file_} {
     auto const found = version_of(file_);
     if (found > our_version)
-        throw failure{failure::kind_type::of_the_place,
-                      fmt::format("a newer pgmend made this file: its tables have version {}, this pgmend knows up to {}", found, our_version)};
+        throw newer_place{fmt::format("a newer pgmend made this file: its tables have version {}, this pgmend knows up to {}", found, our_version)};
     if (read_only) return;
     // FULL: a commit is on the disk. There are few, and this thread alone waits for them.
     file_.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");

@@ -21,6 +21,11 @@ struct failure : std::runtime_error {
     kind_type kind;
 };
 
+/// The place is of a newer pgmend: nothing is written to it.
+struct newer_place : failure {
+    explicit newer_place(std::string const& what) : failure{kind_type::of_the_place, what} {}
+};
+
 /// One thread. Functions wait, and throw `failure`.
 class tables {
   public:

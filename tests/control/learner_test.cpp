@@ -141,7 +141,7 @@ namespace {
 /// A store in memory; `down` makes it refuse.
 class fake_store final : public state::store {
   public:
-    void keep(std::vector<state::change> changes, kept answer) override {
+    void keep(std::vector<state::change> changes, kept answer, std::chrono::steady_clock::time_point) override {
         if (down) return answer(base::fail(base::errc::system, "disk full"));
         for (auto& it : changes) note(std::move(it));
         answer({});

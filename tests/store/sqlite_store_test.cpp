@@ -165,9 +165,10 @@ learning::pattern pattern(std::uint64_t id, std::string text) {
     return p;
 }
 
-base::result<void> keep(store::sqlite_store& to, std::vector<state::change> changes) {
+base::result<void> keep(store::sqlite_store& to, std::vector<state::change> changes,
+                        std::chrono::steady_clock::time_point not_after = std::chrono::steady_clock::time_point::max()) {
     auto const promise = std::make_shared<std::promise<base::result<void>>>();
-    to.keep(std::move(changes), [promise](base::result<void> kept) { promise->set_value(std::move(kept)); });
+    to.keep(std::move(changes), [promise](base::result<void> kept) { promise->set_value(std::move(kept)); }, not_after);
     return promise->get_future().get();
 }
 
@@ -253,6 +254,16 @@ TEST_CASE("a file of a newer pgmend is refused by name") {
     CHECK(store::check_file(file.path()).error().text.find("a newer pgmend made this file (its tables have version 99") != std::string::npos);
     store::sqlite_store it{file.path()};
     CHECK_FALSE(keep(it, {state::pattern_change{pattern(7, "a"), true, 0, 0}}).has_value());
+    CHECK(it.now().newer);
+}
+
+TEST_CASE("what nobody waits for any more is not written") {
+    scratch_file const file;
+    store::sqlite_store it{file.path()};
+    auto const late = keep(it, {state::pattern_change{pattern(7, "a"), true, 0, 0}}, std::chrono::steady_clock::now());
+    REQUIRE_FALSE(late.has_value());
+    CHECK(late.error().code == base::errc::timeout);
+    CHECK(patterns_of(it)->empty());
 }
 
 TEST_CASE("while the file cannot be written, what is noted waits within a bound, and the rest is counted") {

@@ -4,6 +4,7 @@
 #include "pgmend/base/error.hpp"
 #include "pgmend/state/records.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -20,8 +21,8 @@ class store {
     /// Nothing, or why it could not be kept.
     using kept = std::function<void(base::result<void>)>;
 
-    /// All or nothing, durable before the answer.
-    virtual void keep(std::vector<change> changes, kept answer) = 0;
+    /// All or nothing, durable before the answer. What has not begun to be written by `not_after` is not written, and answered with a timeout.
+    virtual void keep(std::vector<change> changes, kept answer, std::chrono::steady_clock::time_point not_after) = 0;
 
     /// Written within a second. While the store is down or busy it is kept in a bounded buffer; what does not fit is
     /// dropped and counted.
@@ -36,6 +37,7 @@ class store {
     struct condition {
         bool up{false};
         std::string problem;       ///< why not
+        bool newer{false};         ///< because a newer pgmend made it
         std::uint64_t waiting{0};  ///< changes that are not written yet
         std::uint64_t dropped{0};  ///< changes that found no room, or that the store refused
     };

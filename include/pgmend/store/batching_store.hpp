@@ -28,14 +28,14 @@ struct batch_settings {
 
 /// One thread does all that touches the place, in the order in which it was asked for; it waits, others do not. While the
 /// place is down, what is noted waits in a bounded buffer, and what has to be durable is refused. Each change of its condition
-/// is logged once: `state.failed`, `state.recovered`.
+/// is logged once: `state.failed`, `state.recovered` (with the count of what had to be dropped so far).
 class batching_store : public state::store, public catalog::version_store {
   public:
     ~batching_store() override; ///< a subclass has called stop() by then
     batching_store(batching_store const&) = delete;
     batching_store& operator=(batching_store const&) = delete;
 
-    void keep(std::vector<state::change> changes, state::store::kept answer) override;
+    void keep(std::vector<state::change> changes, state::store::kept answer, std::chrono::steady_clock::time_point not_after) override;
     void note(state::change what) override;
     void load_patterns(std::function<void(base::result<std::vector<learning::pattern>>)> answer) override;
     void load_drift(std::function<void(base::result<std::vector<state::drift_row>>)> answer) override;
@@ -80,6 +80,7 @@ class batching_store : public state::store, public catalog::version_store {
     std::uint64_t dropped_{0};
     std::string problem_;
     bool up_{false};
+    bool newer_{false};
     bool stopping_{false};
 
     // Only touched on the thread.

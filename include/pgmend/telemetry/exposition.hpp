@@ -18,7 +18,7 @@ enum class metric : std::uint8_t {
     build, started, draining, ready, statements, statement_duration, statement_errors, transactions, received, sent,
     heals, heals_by_trust, heal_duration, refusals, silent_drifts, clients, clients_accepted, clients_rejected,
     servers, servers_connected, servers_failed, servers_lost, server_wait, cache_hits, cache_misses, cache_evicted, cache_invalidated,
-    cache_entries, cache_bytes, patterns, observations_dropped, drifting, schema_version, schema_versions, schema_known, schema_loads, schema_load,
+    cache_entries, cache_bytes, patterns, observations_dropped, state_up, state_waiting, state_dropped, drifting, schema_version, schema_versions, schema_known, schema_loads, schema_load,
     memory, worker_lag, worker_lag_most, triggers, cpu, resident, descriptors,
 };
 
