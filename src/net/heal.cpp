@@ -258,6 +258,7 @@ awaitable<bool> client_session::heal() {
     } else if (alive && !heal->is_drift && !heal->batch) { // an error like any other
         alive = co_await give_up(*heal);
     } else if (alive) {
+        if (auto const* const sent = heal->machine.edited_text()) report(sent->plan, false); // PostgreSQL refused what had been made of it
         if (!heal->reason.empty() && !heal->counted) count_refusal(std::nullopt);
         log_heal(heal->reason.empty() ? "statement.observed" : "statement.refused", *heal, heal->reason);
         state::drift_row row;

@@ -128,8 +128,9 @@ std::optional<base::byte_view> heal_machine::statement() const {
     return statement_name_;
 }
 
-bool heal_machine::edited() const {
-    return std::any_of(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == parse_; });
+healed_text const* heal_machine::edited_text() const {
+    auto const found = std::find_if(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == parse_; });
+    return found != request_.edits.end() ? found->text.get() : nullptr;
 }
 
 void heal_machine::find_repeated() {

@@ -69,7 +69,8 @@ class heal_machine {
     /// Puts a transaction block that was rolled back into its aborted state again.
     [[nodiscard]] std::string abort_again();
     /// The failed text had been sent edited: the error is not that of the client's own text.
-    [[nodiscard]] bool edited() const;
+    [[nodiscard]] bool edited() const { return edited_text() != nullptr; }
+    [[nodiscard]] healed_text const* edited_text() const; ///< what was sent; null: what the client wrote
     [[nodiscard]] bool must_abort_again() const { return (request_.guarded || left_block_) && begun_ && !aborted_; }
 
     [[nodiscard]] std::string const& reason() const { return reason_; }
