@@ -114,8 +114,9 @@ def test_what_cannot_be_split_exactly_fails_as_a_whole(proxy: harness.Pgmend, po
     assert postgres.run("SELECT count(*) FROM events", database=events) == [(0,)] and letters(proxy) == []
 
 
-def test_tables_on_which_rows_depend_on_each_other_are_not_split(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
-    postgres.run("ALTER TABLE events ADD parent int REFERENCES events", database=events)
+@pytest.mark.parametrize("what", ["ADD parent int REFERENCES events", "ADD parent int UNIQUE DEFERRABLE INITIALLY DEFERRED"])
+def test_tables_on_which_rows_depend_on_each_other_are_not_split(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, what: str) -> None:
+    postgres.run(f"ALTER TABLE events {what}", database=events)
     with app(proxy, events) as loader, pytest.raises(psycopg.errors.NotNullViolation):
         loader.execute("INSERT INTO events VALUES (1, 'a', NULL, 2), (2, 'b', NULL, NULL), (3, NULL, NULL, NULL)")
     assert postgres.run("SELECT count(*) FROM events", database=events) == [(0,)] and letters(proxy) == []

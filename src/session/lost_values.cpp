@@ -27,30 +27,21 @@ base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wir
 
 /// A Bind's parameters, as an audit record has them. Nothing: the message is not well-formed.
 std::optional<parameters> read_bind(base::byte_view body) {
-    wire::cursor in{body};
-    (void)in.text();
-    (void)in.text();
-    std::vector<std::int16_t> formats(static_cast<std::uint16_t>(in.i16()));
-    for (auto& it : formats) it = in.i16();
-    std::size_t const count = static_cast<std::uint16_t>(in.i16());
+    auto const bound = wire::read_bind(body);
+    if (!bound) return std::nullopt;
     parameters out;
-    for (std::size_t i = 0; i < count && in.ok(); ++i) {
-        auto const length = in.i32();
-        if (length < 0) {
+    for (std::size_t i = 0; i < bound->values.size(); ++i) {
+        auto const& value = bound->values[i];
+        if (!value) {
             out.push_back({{}, true});
-            continue;
+        } else if (!bound->is_binary(i)) {
+            out.push_back({std::string{*value}, false});
+        } else {
+            std::string digits = "\\x";
+            for (char const c : *value) fmt::format_to(std::back_inserter(digits), "{:02x}", static_cast<unsigned char>(c));
+            out.push_back({std::move(digits), false});
         }
-        auto const bytes = in.bytes(static_cast<std::size_t>(length));
-        auto const format = formats.empty() ? std::int16_t{0} : formats.size() == 1 ? formats[0] : i < formats.size() ? formats[i] : std::int16_t{0};
-        if (format == 0) {
-            out.push_back({std::string{bytes}, false});
-            continue;
-        }
-        std::string digits = "\\x";
-        for (char const c : bytes) fmt::format_to(std::back_inserter(digits), "{:02x}", static_cast<unsigned char>(c));
-        out.push_back({std::move(digits), false});
     }
-    if (!in.ok()) return std::nullopt;
     return out;
 }
 

@@ -35,7 +35,7 @@ std::string question_about(catalog::oid table) {
                        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE NOT t.tgisinternal AND t.tgrelid IN"
                        " (SELECT {0} UNION ALL SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree({0}) AS p))"
                        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS f WHERE f.contype::pg_catalog.text = 'f' AND f.conrelid = f.confrelid"
-                       " AND f.conrelid = {0}) FROM pg_catalog.pg_class AS c WHERE c.oid = {0}",
+                       " AND f.conrelid = {0}) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS d WHERE d.condeferrable AND d.conrelid = {0}) FROM pg_catalog.pg_class AS c WHERE c.oid = {0}",
                        fmt::format("{}::pg_catalog.oid", table));
 }
 
@@ -134,7 +134,7 @@ split_machine::step split_machine::end_of_exchange() {
     switch (phase_) {
     case phase::looking:
         if (error) refuse("PostgreSQL refused the look at the table with SQLSTATE " + error->first);
-        else if (!plain_.value_or(false)) refuse("the table has triggers, rules, row-level security or a foreign key to itself, or is none");
+        else if (!plain_.value_or(false)) refuse("the table has triggers, rules, row-level security, deferrable constraints or a foreign key to itself, or is none");
         else if (!rows_->is_described()) refuse("the statement was not described");
         return step::next;
     case phase::trying: return end_of_trial(std::move(error));

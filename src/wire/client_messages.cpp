@@ -154,6 +154,11 @@ bool bind_view::binary() const {
     return std::any_of(formats.begin(), formats.end(), [](auto it) { return it != 0; });
 }
 
+bool bind_view::is_binary(std::size_t parameter) const {
+    if (formats.size() == 1) return formats.front() != 0;
+    return parameter < formats.size() && formats[parameter] != 0;
+}
+
 std::optional<bind_view> read_bind(base::byte_view body) {
     cursor in{body};
     bind_view view;

@@ -21,7 +21,7 @@ class tried_rows; ///< what is tried: the rows of one statement, or those of a p
 /// Rows go in halves, from left to right, each part behind a savepoint: what goes in stays for the parts after it, what does not is
 /// halved again; a single row that does not go in is a bad one. So exactly those rows are bad that would fail were the rows inserted one by one.
 /// Before that it makes sure that this is what the whole does, too: a plain table, without triggers of users, rules,
-/// row-level security and foreign keys to itself. Bad rows whose values came in binary form are put into words by PostgreSQL.
+/// row-level security, constraints that are looked at later and foreign keys to itself. Bad rows whose values came in binary form are put into words by PostgreSQL.
 ///
 ///   begin() ──> next ── next() ──> next … ──> found (bad()) or refused (reason())
 ///

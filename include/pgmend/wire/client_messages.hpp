@@ -64,6 +64,7 @@ struct bind_view {
     base::byte_view results;                            ///< the formats of the columns, likewise
 
     [[nodiscard]] bool binary() const; ///< a parameter is
+    [[nodiscard]] bool is_binary(std::size_t parameter) const; ///< from 0
 };
 [[nodiscard]] std::optional<bind_view> read_bind(base::byte_view body);
 
