@@ -129,7 +129,7 @@ void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note cons
 void statement_check::healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,
                                            std::shared_ptr<healing::healed_text const> healed, healing::session_view const& view,
                                            bool shape_only) {
-    judge_->note_usual_view(who_.user, view);
+    learn(view);
     std::string name{statement};
     if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return;
     auto const [found, fresh] = prepared_.try_emplace(std::move(name));
@@ -151,7 +151,7 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
         if (suspended || judge_->settings().healing_mode != healing::mode::heal) {
             it.ended = true;
             it.judged_at = judge_->stamp();
-        } else if (auto const view = view_number(); view != 0) {
+        } else if (auto const view = view_ ? view_number() : 0; view_ && view != 0) { // another session's view could end a good heal
             auto& text = judge_->text(it.first->original);
             auto const* known = judge_->known(text, view, it.types);
             if (known == nullptr) known = &judge_->judge(text, view, it.types, circumstances());
