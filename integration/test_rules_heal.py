@@ -128,3 +128,48 @@ def test_a_name_that_is_live_means_what_it_means(shop):
     shop.write("rules: [ { name: a, column: users.created_at, now: email_address, when: { application_name: ^old } } ]")
     with shop.connect(application_name="old") as connection:
         assert answer(connection, "SELECT created_at FROM users WHERE id = 1") == (["created_at"], [("a@x",)])
+
+
+def test_rules_heal_while_the_catalog_cannot_be_read(tmp_path, start_pgmend, postgres, database):
+    """The control user was never let in: what rules need is asked in the client's own session, and PostgreSQL has the last word as ever."""
+    role = f"{database}_control"
+    rules = tmp_path / "shop.yaml"
+    rules.write_text(RULES)
+    postgres.run(f"CREATE ROLE {role} NOLOGIN")
+    postgres.run(SCHEMA, database=database)
+    proxy = start_pgmend(rules=[str(rules)], control=f"user={role}", log={"format": "json", "level": "debug"})
+    try:
+        proxy.wait_for_event("catalog.unavailable")
+        with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as client:
+            ask = lambda sql, *parameters, **how: client.execute(sql, parameters, **how).fetchall()  # noqa: E731
+            for prepare in (False, True, True):
+                cursor = client.execute("SELECT u.email, count(*) FROM users u WHERE u.id = %s GROUP BY u.email", (1,), prepare=prepare)
+                assert [c.name for c in cursor.description] == ["email", "count"] and cursor.fetchall() == [("a@x", 1)]
+            assert ask("SELECT customers.city FROM customers") == [("Bonn",)]
+            assert client.execute("UPDATE users SET email = %s WHERE id = 2", ("c@x",)).rowcount == 1
+            client.execute("INSERT INTO customers (id, city) VALUES (2, 'Kiel')")
+            assert postgres.run("SELECT email_address FROM users WHERE id = 2", database=database) == [("c@x",)]
+            assert postgres.run("SELECT city FROM crm.clients WHERE id = 2", database=database) == [("Kiel",)]
+            assert ask("SELECT id, total FROM invoices WHERE customer = %s", 1) == [(7, 12)]
+            assert {e["evidence"] for e in proxy.events("statement.healed")} == {"rule"}
+            # What no rule is for, and what PostgreSQL accepts, is as without pgmend.
+            assert ask("SELECT email_address FROM users WHERE id = 1") == [("a@x",)]
+            with pytest.raises(psycopg.errors.UndefinedColumn) as refused:
+                ask("SELECT never FROM users")
+            assert refused.value.diag.statement_position == "8"
+            assert "the catalog could not be read" in proxy.wait_for_event("statement.refused")["reason"]
+            with client.transaction(force_rollback=True), pytest.raises(psycopg.errors.UndefinedColumn):
+                ask("SELECT email FROM users")
+
+            postgres.run("ALTER TABLE orders RENAME COLUMN region TO area", database=database)
+            with pytest.raises(psycopg.errors.UndefinedColumn):
+                ask("SELECT region FROM orders")
+            postgres.run("ALTER TABLE orders RENAME COLUMN area TO region", f"ALTER ROLE {role} LOGIN", database=database)
+            proxy.wait_for_event("catalog.loaded", lambda e: e["database"] == database)
+            postgres.run("ALTER TABLE orders RENAME COLUMN region TO area", database=database)
+            assert ask("SELECT region FROM orders") == []
+            assert ask("SELECT email FROM users WHERE id = 1") == [("a@x",)]
+            assert client.execute("SELECT u.email, count(*) FROM users u WHERE u.id = %s GROUP BY u.email", (1,), prepare=True).fetchall() == [("a@x", 1)]
+    finally:
+        proxy.finish()
+        postgres.run(f"DROP ROLE {role}")

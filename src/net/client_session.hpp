@@ -170,6 +170,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     // heal.cpp: between a held error and its retry
     awaitable<bool> heal();
     awaitable<bool> try_heal(healing_under_way& heal);
+    awaitable<std::shared_ptr<catalog::history const>> glimpse(session::heal_machine& machine);
     awaitable<bool> plan_and_verify(healing_under_way& heal);
     awaitable<std::optional<std::string>> keep_losses(healing_under_way& heal);
     awaitable<std::optional<std::string>> keep_durably(std::vector<state::change> changes);

@@ -8,6 +8,7 @@
 #include "pgmend/net/worker.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 #include "pgmend/session/lost_values.hpp"
+#include "pgmend/session/relation_glimpse.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
@@ -29,6 +30,11 @@ constexpr int most_plans = 4;
 
 /// A client waits for a durable record, and its server connection with it.
 constexpr std::chrono::seconds most_store_patience{5};
+
+bool is_by_rules(healing::verdict const& it) {
+    auto const* const plan = std::get_if<healing::plan>(&it);
+    return plan != nullptr && (plan->evidence == healing::evidence::rule || plan->evidence == healing::evidence::migration);
+}
 
 } // namespace
 
@@ -143,12 +149,30 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
     co_return false;
 }
 
+/// What rules need of the catalog, while it cannot be read otherwise; nothing: they cannot heal this.
+awaitable<std::shared_ptr<catalog::history const>> client_session::glimpse(session::heal_machine& machine) {
+    auto& judge = check_->judge();
+    bool const in_block = relay_.transaction_status() != 'I' || check_->begun();
+    if (in_block || !machine.repeated().empty() || !judge.trips(judge.text(machine.sql()))) co_return nullptr;
+    auto names = session::relation_glimpse::names_for(machine.sql(), judge.rules(), check_->circumstances());
+    if (relay_.client_encoding() != "UTF8") std::erase_if(names, [](std::string const& it) { return std::any_of(it.begin(), it.end(), [](char c) { return c < 0; }); });
+    session::relation_glimpse asked{std::move(names)};
+    auto listen = [&asked](base::byte_view frame, std::string& to_client) {
+        return asked.on_server(frame, to_client) == session::relation_glimpse::step::answered;
+    };
+    bool const answered = co_await exchange(asked.begin(), listen);
+    if (!answered) co_return nullptr;
+    co_return asked.schema();
+}
+
 awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto& machine = heal.machine;
-    auto const schema = co_await refresh_schema();
-    if (!schema.schema) {
+    auto schema = co_await refresh_schema();
+    bool const by_rules_alone = !schema.schema;
+    if (by_rules_alone) {
         heal.reason = "the catalog could not be read: " + schema.problem;
-        co_return false;
+        schema.schema = co_await glimpse(machine);
+        if (!schema.schema) co_return false;
     }
     for (auto const text : machine.repeated()) {
         if (healing::undone_by_rollback(text, schema.schema->current())) continue;
@@ -159,6 +183,7 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto question = machine.question();
     question.who = check_->circumstances();
     auto verdict = healing::judge(question, knowledge_of(*schema.schema));
+    if (by_rules_alone && !is_by_rules(verdict)) co_return false; // nothing is known of what was before
     if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
         heal.reason = refused->reason;
         heal.drifted = refused->kind != healing::refusal_kind::not_drift;

@@ -151,7 +151,7 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
         if (suspended || judge_->settings().healing_mode != healing::mode::heal) {
             it.ended = true;
             it.judged_at = judge_->stamp();
-        } else if (auto const view = view_ ? view_number() : 0; view_ && view != 0) { // another session's view could end a good heal
+        } else if (auto const view = view_ && judge_->schema() ? view_number() : 0; view_ && view != 0) { // another session's view could end a good heal
             auto& text = judge_->text(it.first->original);
             auto const* known = judge_->known(text, view, it.types);
             if (known == nullptr) known = &judge_->judge(text, view, it.types, circumstances());
