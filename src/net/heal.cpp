@@ -332,7 +332,7 @@ void client_session::note_retry() {
     bool const healed = relay_.take_healed();
     if (!healed && !relay_.take_retry_failed()) return;
     log_heal(healed ? "statement.healed" : "statement.refused", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
-    report(retried_->plan, healed);
+    if (healed || !relay_.retry_was_denied()) report(retried_->plan, healed); // else anybody without permission could have it suspended
     remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
     auto& machine = retried_->machine;
     auto text = std::make_shared<healing::healed_text const>(healing::make_healed_text(retried_->plan, machine.sql()));

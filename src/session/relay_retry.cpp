@@ -2,6 +2,7 @@
 #include "pgmend/session/relay_machine.hpp"
 
 #include "pgmend/wire/server_messages.hpp"
+#include "pgmend/wire/sqlstate.hpp"
 
 #include <utility>
 
@@ -159,6 +160,7 @@ relay_machine::outcome relay_machine::on_retry_error(base::byte_view frame, wire
         return {frame.size(), {}, true};
     }
     retry_failed_ = true;
+    retry_denied_ = fields.code == wire::sqlstate::insufficient_privilege;
     if (held_.open) { // the server discards up to the client's Sync, as it did at the first error
         auto const to_client = release_error(false);
         end_retry();

@@ -318,6 +318,7 @@ TEST_CASE("a retry that fails answers with the first error") {
         r.server(frame('N', "x") + error({"C42501", "Mno rights"}) + frame('A', "note") + ready());
         CHECK(r.take_client() == frame('A', "note") + missing_column() + ready());
         CHECK(r.machine.take_retry_failed());
+        CHECK(r.machine.retry_was_denied());
         CHECK_FALSE(r.machine.take_healed());
         CHECK(r.machine.idle());
     }

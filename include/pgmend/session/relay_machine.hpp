@@ -164,6 +164,8 @@ class relay_machine {
     [[nodiscard]] bool take_healed();
     /// The retry has failed, the first error is on its way to the client. Answers true once.
     [[nodiscard]] bool take_retry_failed();
+    /// It failed for what the role may do: that says nothing of the heal.
+    [[nodiscard]] bool retry_was_denied() const { return retry_denied_; }
     [[nodiscard]] bool retrying() const { return mode_ == mode::retrying; }
 
     /// Texts edited before they were sent and answered without an error since the last call.
@@ -302,6 +304,7 @@ class relay_machine {
     std::shared_ptr<healed_text const> retried_text_; // until the end of its request
     bool healed_{false};
     bool retry_failed_{false};
+    bool retry_denied_{false};
     std::vector<std::shared_ptr<answer_note const>> answered_notes_;
     std::vector<std::shared_ptr<healed_text const>> executed_again_;
     std::shared_ptr<healed_text const> answered_text_; // of the statement parsed or bound last, if it was sent edited
