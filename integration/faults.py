@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import psycopg
 
@@ -66,11 +69,11 @@ def signal_all(server: harness.Daemon, number: int) -> None:
 class Way:
     """A TCP way to a server, which may be slow, or silent: it accepts then, and passes nothing on."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = harness.HOST, own_port: int = 0) -> None:
         self.target = port
         self.delay = 0.0
         self.silent = False
-        self.listener = socket.create_server((harness.HOST, 0), backlog=2000)
+        self.listener = socket.create_server((host, own_port), backlog=2000)
         self.port = self.listener.getsockname()[1]
         self.sockets: list[socket.socket] = [self.listener]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -127,22 +130,74 @@ class Way:
 class FullListener:
     """A port whose queue of connections is full: SYNs are dropped, as by a firewall."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = harness.HOST, port: int = 0) -> None:
         self.listener = socket.socket()
-        self.listener.bind((harness.HOST, 0))
+        self.listener.bind((host, port))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
         self.filling = []
         for _ in range(4):
             one = socket.socket()
             one.setblocking(False)
-            one.connect_ex((harness.HOST, self.port))
+            one.connect_ex((host, self.port))
             self.filling.append(one)
         time.sleep(0.05)
 
     def close(self) -> None:
         for one in (self.listener, *self.filling):
             one.close()
+
+
+class Firewall:
+    """Drops each packet to and from a port. Only inside private_network(): the machine's own rules are left alone."""
+
+    def drop(self, port: int) -> None:
+        rules = ("add table ip fault", "add chain ip fault input { type filter hook input priority 0; }",
+                 f"add rule ip fault input tcp dport {port} drop", f"add rule ip fault input tcp sport {port} drop")
+        subprocess.run(["nft", "; ".join(rules)], check=True, capture_output=True)
+
+    def open(self) -> None:
+        subprocess.run(["nft", "delete", "table", "ip", "fault"], check=True, capture_output=True)
+
+
+def may_have_networks() -> bool:
+    """Whether private_network() can be had: root, and the kernel lets root make namespaces and filter in them."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-n", "nft", "list", "tables"], capture_output=True).returncode == 0
+
+
+class Hosts:
+    """An /etc/hosts of its own for a program that is started with `inside` in front of it; written anew it counts at once."""
+
+    def __init__(self) -> None:
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="hosts.", dir=harness.scratch())) / "hosts"
+        self.path.parent.chmod(0o755)
+        self.path.touch()
+        self.inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(self.path)]
+
+    def resolve(self, name: str, *addresses: str) -> None:
+        self.path.write_text("".join(f"{address} {name}\n" for address in addresses))
+
+
+def may_mount() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "mount", "--bind", "/etc/hosts", "/etc/hosts"], capture_output=True).returncode == 0
+
+
+@contextlib.contextmanager
+def private_network() -> Iterator[Firewall]:
+    """What this thread starts inside (threads, processes) has a loopback of its own, which goes with the last of them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone_newnet = 0x40000000
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        if libc.unshare(clone_newnet) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield Firewall()
+        finally:
+            assert libc.setns(own, clone_newnet) == 0
+    finally:
+        os.close(own)
 
 
 @dataclass
@@ -217,7 +272,8 @@ class Clients:
 
 
 def kill(server: harness.Daemon) -> None:
-    """kill -9 of everything that is the server."""
+    """kill -9 of everything that is the server, at once: none of it sees the others die."""
+    signal_all(server, signal.SIGSTOP)
     signal_all(server, signal.SIGKILL)
     assert server.process is not None
     server.process.wait()
