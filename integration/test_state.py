@@ -288,6 +288,67 @@ def test_a_lost_value_is_kept_in_postgresql_too_or_the_write_fails(start_pgmend:
         assert old.execute("SELECT id FROM users").fetchall() == [(1,)]
 
 
+def breaker(admin: "psycopg.Connection[Any]", name: str) -> dict[str, Any]:
+    cursor = admin.execute("SHOW BREAKERS")
+    names = [column.name for column in cursor.description or ()]
+    return next(row for row in (dict(zip(names, values)) for values in cursor.fetchall()) if row["name"] == name)
+
+
+def test_a_store_that_only_fails_is_left_alone_and_found_again(start_pgmend: Any, shared: str, postgres: harness.Postgres) -> None:
+    quick = {"consecutive_failures": 2, "open_for": "300ms", "max_open_for": "1s", "half_open_probes": 1}
+    proxy = start_pgmend(control="user=postgres", state=shared, breaker=quick)
+    with console(proxy.port) as admin:
+        assert breaker(admin, "state")["state"] == "closed"
+        postgres.run("ALTER ROLE keeper NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'")
+
+        def something_to_keep() -> None:  # each change of a breaker is noted
+            admin.execute("TRIP BREAKER catalog")
+            admin.execute("RESET BREAKER catalog")
+
+        def opened() -> bool:
+            something_to_keep()
+            return any(event["breaker"] == "state" for event in proxy.events("breaker.opened"))
+
+        harness.wait_until(opened, "the store's breaker opens")
+        assert "not permitted to log in" in next(e for e in proxy.events("breaker.opened") if e["breaker"] == "state")["reason"]
+        postgres.run("ALTER ROLE keeper LOGIN")
+
+        def closed() -> bool:
+            something_to_keep()
+            return breaker(admin, "state")["state"] == "closed"
+
+        harness.wait_until(closed, "it is found again")
+        kept = lambda: postgres.run("SELECT name FROM pgmend.circuit_breaker_state", database="memory")  # noqa: E731
+        harness.wait_until(lambda: any(name.startswith("catalog of ") for (name,) in kept()), "what was noted meanwhile is written")
+        assert not any(name.startswith("state") for (name,) in kept())
+
+
+def test_an_open_breaker_is_remembered_in_postgresql_by_the_instance_that_opened_it(start_pgmend: Any, shared: str, postgres: harness.Postgres) -> None:
+    slow = {"consecutive_failures": 2, "open_for": "60s", "max_open_for": "60s"}
+    nowhere = {"port": harness.free_port()}
+    one, two = (start_pgmend(backend=nowhere, state=shared, breaker=slow) for _ in range(2))
+
+    def refusal(proxy: harness.Pgmend) -> str:
+        with pytest.raises(psycopg.OperationalError) as error:
+            psycopg.connect(harness.conninfo(proxy.port))
+        return str(error.value)
+
+    harness.wait_until(lambda: "is not asked" in refusal(one), "its breaker opens")
+    harness.wait_until(lambda: postgres.run("SELECT count(*) FROM pgmend.circuit_breaker_state WHERE value LIKE 'open%'", database="memory") == [(1,)], "that is kept")
+    kill(one)
+    kill(two)
+    one.start()
+    two.start()
+    one.wait_for_event("breaker.opened", lambda e: e["cause"] == "restored")
+    assert "is not asked" in refusal(one)
+    assert "Connection refused" in refusal(two)  # what the other one met is not its own
+    # What is old is not believed.
+    kill(one)
+    postgres.run("UPDATE pgmend.circuit_breaker_state SET at = now() - interval '61 s'", database="memory")
+    one.start()
+    assert "Connection refused" in refusal(one)
+
+
 def test_a_replacement_that_answers_otherwise_is_warned_about(start_pgmend: Any, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE invoices (id int, net int)", database=database)
     proxy = start_pgmend(control="user=postgres", start=False)

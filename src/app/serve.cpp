@@ -78,6 +78,13 @@ unsigned worker_count(config::settings const& from) {
     return from.workers != 0 ? from.workers : std::max(1u, std::thread::hardware_concurrency());
 }
 
+/// What tells this instance from others that share its store, the same after a restart.
+std::string own_name(config::settings const& from) {
+    char host[256] = {};
+    if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+    return fmt::format("{}:{}", host, from.listen.port);
+}
+
 /// Each client needs two descriptors; the soft limit is often 1024 where the hard one is far higher.
 void raise_descriptor_limit() {
     rlimit limit{};
@@ -156,7 +163,8 @@ class application {
             if (what.to == backend::breaker_state::open)
                 for (auto const& worker : workers_) worker->breaker_opened(which);
         });
-        if (store_) control::remember_breakers(services_.backends->breakers(), *store_);
+        if (services_.state != nullptr)
+            control::remember_breakers(services_.backends->breakers(), *services_.state, shared_store_ ? own_name(settings_) : std::string{});
         if (!settings_.admin.http.address.empty()) http_ = std::make_unique<admin::http_server>(sources_, settings_.admin.http);
     }
 
@@ -211,11 +219,13 @@ class application {
   private:
     /// What was decided before holds from the first statement on: so this waits for the store, but not for ever.
     void remember() {
+        store::batch_settings batches;
+        batches.breaker = &services_.backends->breakers().get(std::string{control::store_breaker}, base::steady::now());
         if (store::is_postgres(settings_.state)) {
-            shared_store_ = std::make_unique<store::postgres_store>(settings_.state);
+            shared_store_ = std::make_unique<store::postgres_store>(settings_.state, batches);
             versions_ = shared_store_.get();
         } else {
-            store_ = std::make_unique<store::sqlite_store>(settings_.state);
+            store_ = std::make_unique<store::sqlite_store>(settings_.state, batches);
             versions_ = store_.get();
         }
         services_.state = shared_store_ ? static_cast<state::store*>(shared_store_.get()) : store_.get();

@@ -147,10 +147,15 @@ shared_breaker& breaker_registry::get(std::string const& name, base::time_point 
     for (auto& b : breakers_)
         if (same_name(b.name(), name)) return b;
     auto const tell_all = [this](shared_breaker& which, breaker::transition const& what) {
-        for (auto const& told : listeners_) told(which, what);
+        for (auto const& told : listeners()) told(which, what); // they may look breakers up
     };
     seed_ = seed_ * 6364136223846793005ULL + 1442695040888963407ULL;
     return breakers_.emplace_back(name, settings_, seed_, now, tell_all);
+}
+
+std::vector<shared_breaker::listener> breaker_registry::listeners() const {
+    std::lock_guard const lock{mutex_};
+    return listeners_;
 }
 
 shared_breaker* breaker_registry::find(std::string_view name) const {

@@ -37,19 +37,24 @@ void give_back(backend::shared_breaker& breaker, state::entry const& kept) {
 
 } // namespace
 
-void remember_breakers(backend::breaker_registry& breakers, state::store& where) {
-    breakers.listen([&where](backend::shared_breaker& which, backend::breaker::transition const&) {
+void remember_breakers(backend::breaker_registry& breakers, state::store& where, std::string owner) {
+    auto const suffix = owner.empty() ? std::string{} : " of " + owner;
+    breakers.listen([&where, suffix](backend::shared_breaker& which, backend::breaker::transition const&) {
+        if (which.name() == store_breaker) return;
         state::entry now;
         now.table = state::entry::table_type::circuit_breaker_state;
-        now.key = which.name();
+        now.key = which.name() + suffix;
         now.value = written(which.describe(base::steady::now()));
         now.at = std::chrono::floor<decltype(now.at)::duration>(std::chrono::system_clock::now());
         where.note(std::move(now));
     });
-    where.load_entries(state::entry::table_type::circuit_breaker_state, [&breakers](base::result<std::vector<state::entry>> const& kept) {
+    where.load_entries(state::entry::table_type::circuit_breaker_state, [&breakers, suffix](base::result<std::vector<state::entry>> const& kept) {
         if (!kept) return; // the store has reported it
-        for (auto const& each : *kept)
-            if (auto* const breaker = breakers.find(each.key)) give_back(*breaker, each);
+        for (auto const& each : *kept) {
+            std::string_view const key = each.key;
+            if (!key.ends_with(suffix)) continue;
+            if (auto* const breaker = breakers.find(key.substr(0, key.size() - suffix.size()))) give_back(*breaker, each);
+        }
     });
 }
 

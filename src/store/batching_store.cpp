@@ -59,7 +59,7 @@ state::store::condition batching_store::now() const {
 // ------------------------------------------------------------------------------------------- on the thread
 
 void batching_store::run() {
-    (void)opened();
+    if (opened() != nullptr) worked();
     auto flush_at = clock::time_point::max();
     for (;;) {
         std::function<void()> job;
@@ -98,7 +98,10 @@ void batching_store::run() {
 }
 
 tables* batching_store::opened() {
-    if (tables_ || clock::now() < try_again_) return tables_.get();
+    if (!tables_ && clock::now() < try_again_) return nullptr;
+    if (settings_.breaker != nullptr && !call_) call_ = settings_.breaker->admit(base::steady::now());
+    if (settings_.breaker != nullptr && !call_) return nullptr;
+    if (tables_) return tables_.get();
     try {
         tables_ = open_();
         std::uint64_t dropped = 0;
@@ -118,12 +121,17 @@ tables* batching_store::opened() {
 
 void batching_store::fell(std::exception const& why, bool close) {
     if (close) tables_.reset();
+    if (call_) settings_.breaker->failed(*std::exchange(call_, std::nullopt), why.what(), base::steady::now());
     try_again_ = clock::now() + settings_.retry_every;
     if (!std::exchange(told_, true)) base::log(base::log_level::error, "state.failed", {{"place", place_}, {"problem", why.what()}});
     std::lock_guard const lock{mutex_};
     up_ = false;
     newer_ = dynamic_cast<newer_place const*>(&why) != nullptr;
     problem_ = why.what();
+}
+
+void batching_store::worked() {
+    if (call_) settings_.breaker->succeeded(*std::exchange(call_, std::nullopt), base::duration{0}, true, base::steady::now());
 }
 
 void batching_store::drop(std::size_t count) {
@@ -141,6 +149,7 @@ void batching_store::flush() {
     }
     if (pending_.empty() || opened() == nullptr || clock::now() < try_again_) return;
     if (!apply_pending()) return;
+    worked();
     pending_.clear();
     std::lock_guard const lock{mutex_};
     pending_count_ = 0;
@@ -185,8 +194,10 @@ void batching_store::keep(std::vector<state::change> changes, state::store::kept
         } else if (auto* const to = opened()) {
             try {
                 to->apply(changes);
+                worked();
             } catch (failure const& e) {
                 if (e.kind == failure::kind_type::of_the_place) fell(e, true);
+                else worked(); // it answers
                 done = base::fail(base::errc::system, e.what());
             }
         } else {
@@ -205,8 +216,10 @@ void batching_store::load_records(std::function<void(base::result<T>)> answer, F
         if (auto* const from = opened()) {
             try {
                 found = read(*from);
+                worked();
             } catch (failure const& e) {
                 if (e.kind == failure::kind_type::of_the_place) fell(e, true);
+                else worked(); // it answers
                 found = base::fail(base::errc::system, e.what());
             }
         } else {
@@ -236,6 +249,7 @@ void batching_store::load(std::string const& database, std::shared_ptr<catalog::
                 found.versions = from->schemas().load(current);
                 found.namesake = from->schemas().load_namesake(database, current);
                 found.known = true;
+                worked();
             }
         } catch (std::exception const& e) {
             fell(e, true);
@@ -249,7 +263,10 @@ void batching_store::load(std::string const& database, std::shared_ptr<catalog::
 void batching_store::save(std::string const& database, std::shared_ptr<catalog::history const> schema, catalog::version_note note) {
     hand_over([this, database, schema = std::move(schema), note = std::move(note)] {
         try {
-            if (auto* const to = opened()) to->schemas().save(database, *schema, note);
+            if (auto* const to = opened()) {
+                to->schemas().save(database, *schema, note);
+                worked();
+            }
         } catch (std::exception const& e) {
             fell(e, true);
         }

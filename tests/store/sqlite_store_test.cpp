@@ -286,6 +286,28 @@ TEST_CASE("while the file cannot be written, what is noted waits within a bound,
     CHECK(it.now().up);
 }
 
+TEST_CASE("a place that only fails is left alone while its circuit breaker is open, and is written to when that has closed") {
+    scratch_file const file;
+    auto const missing = (file.directory / "not-there" / "state.db").string();
+    backend::breaker_settings settings;
+    settings.consecutive_failures = 2;
+    settings.open_for = 1h;
+    settings.most_open_for = 1h;
+    settings.half_open_probes = 1;
+    backend::breaker_registry breakers{7, settings};
+    auto& breaker = breakers.get("state", base::steady::now());
+    store::sqlite_store it{missing, {.flush_every = 1ms, .retry_every = 0ms, .breaker = &breaker}};
+    for (int i = 0; i < 5; ++i) CHECK_FALSE(keep(it, {state::pattern_change{pattern(7, "a"), true, 0, 0}}).has_value());
+    auto const seen = breaker.describe(base::steady::now());
+    CHECK(seen.state == backend::breaker_state::open);
+    CHECK(seen.counted.failures == 2);
+    std::filesystem::create_directory(file.directory / "not-there");
+    CHECK_FALSE(keep(it, {state::pattern_change{pattern(7, "a"), true, 0, 0}}).has_value()); // nobody has looked
+    breaker.looks_healthy(base::steady::now());
+    CHECK(keep(it, {state::pattern_change{pattern(7, "a"), true, 0, 0}}).has_value());
+    CHECK(breaker.closed());
+}
+
 TEST_CASE("a database that was made again under its name finds what was kept of the other one, beside its own") {
     scratch_file const file;
     {

@@ -124,10 +124,15 @@ class breaker_registry {
     [[nodiscard]] std::vector<shared_breaker*> all() const;
 
     void configure(breaker_settings settings, base::time_point now);
-    /// Before the first get(). Listeners hear of every change of state, one after the other.
-    void listen(shared_breaker::listener told) { listeners_.push_back(std::move(told)); }
+    /// Listeners hear of every change of state from then on, one after the other.
+    void listen(shared_breaker::listener told) {
+        std::lock_guard const lock{mutex_};
+        listeners_.push_back(std::move(told));
+    }
 
   private:
+    [[nodiscard]] std::vector<shared_breaker::listener> listeners() const;
+
     mutable std::mutex mutex_;
     breaker_settings settings_;
     std::uint64_t seed_;

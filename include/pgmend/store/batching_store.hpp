@@ -1,6 +1,7 @@
 // What every store shares: its thread, the order of work, and the buffer for what is not urgent.
 #pragma once
 
+#include "pgmend/backend/shared_breaker.hpp"
 #include "pgmend/catalog/version_store.hpp"
 #include "pgmend/state/store.hpp"
 
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,11 +26,13 @@ struct batch_settings {
     std::chrono::milliseconds flush_every{500}; ///< what is noted waits so long at most
     std::chrono::milliseconds retry_every{1000}; ///< how often a place that is down is tried again
     std::size_t most_waiting{20000};            ///< changes noted and not written; more are dropped and counted
+    backend::shared_breaker* breaker{nullptr};  ///< while it is open nothing is tried; null: there is none
 };
 
 /// One thread does all that touches the place, in the order in which it was asked for; it waits, others do not. While the
 /// place is down, what is noted waits in a bounded buffer, and what has to be durable is refused. Each change of its condition
-/// is logged once: `state.failed`, `state.recovered` (with the count of what had to be dropped so far).
+/// is logged once: `state.failed`, `state.recovered` (with the count of what had to be dropped so far). A place that only fails is
+/// left alone while its circuit breaker is open.
 class batching_store : public state::store, public catalog::version_store {
   public:
     ~batching_store() override; ///< a subclass has called stop() by then
@@ -59,6 +63,7 @@ class batching_store : public state::store, public catalog::version_store {
     // On the thread.
     [[nodiscard]] tables* opened(); ///< null: it is down
     void fell(std::exception const& why, bool close); ///< it failed
+    void worked();                                    ///< what opened() gave did what it was asked for
 
   private:
     template <class T, class F>
@@ -88,6 +93,7 @@ class batching_store : public state::store, public catalog::version_store {
     std::vector<state::change> pending_; ///< taken out of noted_, not written yet
     std::chrono::steady_clock::time_point try_again_{};
     bool told_{false};
+    std::optional<backend::breaker::call> call_; ///< under way
 
     std::thread thread_;
 };
