@@ -76,8 +76,10 @@ struct http_server::state {
         reasons out;
         if (from.services->draining.load(std::memory_order_relaxed)) out.emplace_back("pgmend is stopping: it lets transactions end, and takes no new clients");
         if (!backend_problem.empty()) out.push_back(backend_problem);
+        for (auto& each : why_no_server()) out.push_back(std::move(each));
         return out;
     }
+    [[nodiscard]] reasons why_no_server() const;
 
     base::result<void> open();
     awaitable<> accept_all(std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>> on);
@@ -255,6 +257,29 @@ awaitable<> http_server::state::probe() {
     probed_at = std::chrono::steady_clock::now();
     probing = false;
     probed.notify();
+}
+
+/// What is wrong with each server; empty where one may be asked. Half open counts as well: only clients can close it.
+reasons http_server::state::why_no_server() const {
+    auto const& backends = *from.services->backends;
+    auto const live = from.services->settings.get();
+    auto const now = base::steady::now();
+    reasons out;
+    for (auto const& server : live->servers) {
+        auto& it = *server->state;
+        std::string why;
+        for (auto* const breaker : {&it.connecting, &it.statements}) {
+            auto const b = breaker->describe(now);
+            bool const refuses = b.state == backend::breaker_state::open && !b.disabled && (b.tripped || b.mode == backend::breaker_mode::enforce);
+            if (refuses && why.empty()) why = fmt::format("circuit breaker \"{}\" is open: {}", b.name, b.reason);
+        }
+        if (why.empty() && it.silent.load(std::memory_order_relaxed)) why = "it does not answer health checks";
+        bool const unknown = live->servers.size() > 1 && backends.all_asked() && it.role.load(std::memory_order_relaxed) == backend::server_role::unknown;
+        if (why.empty() && unknown) why = "its role is not known";
+        if (why.empty()) return {};
+        out.push_back(fmt::format("no backend can serve: {}: {}", it.name, why));
+    }
+    return out;
 }
 
 awaitable<std::string> http_server::state::try_backend() {

@@ -122,6 +122,42 @@ void write_connections(exposition& out, figures const& all) {
     for (std::size_t i = 0; i < all.size(); ++i) out.sample({{"worker", fmt::format("{}", i)}}, seconds(all[i]->most_lag_us.get()));
 }
 
+void write_breakers(exposition& out, net::services const& from) {
+    std::vector<backend::breaker_view> all;
+    for (auto* const breaker : from.backends->breakers().all()) all.push_back(breaker->describe(base::steady::now()));
+    static constexpr std::array<std::string_view, 5> states{"closed", "half_open", "open", "tripped", "disabled"};
+    out.begin(metric::breaker_state);
+    for (auto const& b : all) {
+        std::string_view const now = b.disabled ? "disabled" : b.tripped ? "tripped" : backend::name_of(b.state);
+        for (auto const state : states) out.sample({{"breaker", b.name}, {"state", state}}, std::uint64_t{state == now});
+    }
+    auto const each = [&](metric id, auto of) {
+        out.begin(id);
+        for (auto const& b : all) out.sample({{"breaker", b.name}}, of(b.counted));
+    };
+    each(metric::breaker_opened, [](auto const& c) { return c.opened; });
+    each(metric::breaker_refused, [](auto const& c) { return c.refused; });
+    each(metric::breaker_probes, [](auto const& c) { return c.probes; });
+    each(metric::breaker_failures, [](auto const& c) { return c.failures; });
+}
+
+void write_backends(exposition& out, net::services const& from, figures const& all) {
+    auto const live = from.settings.get();
+    out.begin(metric::backend_sessions);
+    for (auto const& server : live->servers) out.sample({{"backend", server->settings.name}}, std::uint64_t{server->state->sessions.load(std::memory_order_relaxed)});
+    out.begin(metric::backend_role);
+    for (auto const& server : live->servers)
+        for (auto const role : {backend::server_role::unknown, backend::server_role::primary, backend::server_role::replica})
+            out.sample({{"backend", server->settings.name}, {"role", backend::name_of(role)}},
+                       std::uint64_t{server->state->role.load(std::memory_order_relaxed) == role});
+    out.begin(metric::replica_lag);
+    for (auto const& server : live->servers)
+        if (auto const lag = server->state->lag()) out.sample({{"backend", server->settings.name}}, std::chrono::duration<double>(*lag).count());
+    out.begin(metric::fallbacks);
+    out.sample({{"source", "memory"}}, sum(all, [](auto const& w) -> auto const& { return w.fallbacks_memory; }));
+    out.sample({{"source", "replica"}}, sum(all, [](auto const& w) -> auto const& { return w.fallbacks_replica; }));
+}
+
 void write_traffic(exposition& out, telemetry::registry const& from) {
     auto const traffic = from.databases();
     auto const each = [&](metric id, auto of) {
@@ -205,6 +241,8 @@ void write_own(exposition& out, console_sources const& from, bool ready) {
     write_traffic(out, from.services->figures);
     write_heals(out, all);
     write_connections(out, all);
+    write_breakers(out, *from.services);
+    write_backends(out, *from.services, all);
     out.begin(metric::drifting);
     out.sample({}, std::uint64_t{from.services->journal.drifting()});
     out.begin(metric::triggers);

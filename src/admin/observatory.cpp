@@ -67,6 +67,7 @@ void observatory::tick(std::chrono::steady_clock::time_point now, telemetry::wal
         if (!minute_.empty() && now - minute_.back().at < every - std::chrono::milliseconds{500}) return;
     }
     auto sum = sum_of(services_.figures);
+    for (auto* const breaker : services_.backends->breakers().all()) sum.breaker_trips += breaker->describe(now).counted.outages;
     std::lock_guard const lock{mutex_};
     if (!minute_.empty()) watch(minute_.back(), sum, wall);
     minute_.push_back(std::move(sum));
@@ -113,6 +114,7 @@ void observatory::watch(totals const& before, totals const& now, telemetry::wall
     seen.cache_hits = now.cache_hits - before.cache_hits;
     seen.cache_misses = now.cache_misses - before.cache_misses;
     seen.worst_lag_us = now.worst_lag_us;
+    seen.breaker_trips = now.breaker_trips - before.breaker_trips;
     for (auto const& it : monitor_.on_interval(seen)) {
         log_decision(it);
         services_.journal.note({wall, "optimizer.decided", it.advice.empty() ? it.reason : fmt::format("{}: {}", it.reason, it.advice)});

@@ -65,6 +65,7 @@ void breaker::open(breaker_cause cause, base::time_point now, double random) {
         // Soon after the last outage the back-off goes on where it was.
         if (closed_at_ == base::time_point{} || now - closed_at_ > settings_.most_open_for) openings_ = 0;
         since_ = now;
+        ++counters_.outages;
     }
     auto const doubled = static_cast<double>(settings_.open_for.count()) * std::pow(2.0, std::min(openings_, 30U));
     auto const limited = std::min(doubled, static_cast<double>(settings_.most_open_for.count()));

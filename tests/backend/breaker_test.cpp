@@ -178,6 +178,8 @@ TEST_CASE("a failed probe opens it for twice as long, up to the ceiling") {
         CHECK(s.now_is() == state::open);
     }
     CHECK(s.machine.since() == base::time_point{1h}); // one outage
+    CHECK(s.machine.counted().outages == 1);
+    CHECK(s.machine.counted().opened == 7);
 }
 
 TEST_CASE("the back-off goes on where an outage follows another, and begins anew after a good time") {

@@ -29,6 +29,7 @@ struct totals {
     std::uint64_t cache_misses{0};
     std::uint64_t worst_lag_us{0}; ///< of the workers, now
     std::uint64_t clients{0};
+    std::uint64_t breaker_trips{0};
     std::map<std::string, telemetry::database_totals> databases;
 };
 [[nodiscard]] totals sum_of(telemetry::registry const& figures);

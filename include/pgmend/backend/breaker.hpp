@@ -85,7 +85,8 @@ class breaker {
         std::uint64_t slow{0};
         std::uint64_t refused{0}; ///< in mode observe: would have been
         std::uint64_t probes{0};
-        std::uint64_t opened{0};
+        std::uint64_t opened{0};  ///< failed probes, too
+        std::uint64_t outages{0}; ///< opened by failures when it was closed
     };
 
     explicit breaker(breaker_settings settings) : settings_{settings}, window_{settings.window_calls, settings.window_time} {}

@@ -51,6 +51,8 @@ struct alignas(64) worker_figures {
     counter servers_connected;
     counter servers_failed;      ///< could not be connected
     counter servers_lost;        ///< went away under a session
+    counter fallbacks_memory;    ///< requests answered from memory while their server did not answer
+    counter fallbacks_replica;   ///< or by a replica
     // As they were when the worker last looked (worker::sample).
     counter lag_us;              ///< between a task's posting and its run
     counter most_lag_us;         ///< since start
