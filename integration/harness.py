@@ -389,6 +389,7 @@ class Pgmend(Daemon):
         self._log_read = 0 # bytes
         self.postgres = postgres
         self.port = free_port()
+        self.inside: list[str] = []  # a command that begins another one where it shall run
         self.config_path = self.directory / "pgmend.yaml"
         self.config: dict[str, Any] = {
             "listen": {"address": HOST, "port": self.port, **(listen or {})},
@@ -407,7 +408,7 @@ class Pgmend(Daemon):
     def start(self) -> None:
         if not os.access(BINARY, os.X_OK):
             raise AssertionError(f"{BINARY} is not there: build it, or set PGMEND_BINARY")
-        self.spawn([BINARY, "serve", "-c", self.config_path], cwd=self.directory)
+        self.spawn([*self.inside, BINARY, "serve", "-c", self.config_path], cwd=self.directory)
         self.wait_ready()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:

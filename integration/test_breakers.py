@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import faults
 import harness
 import raw
 
@@ -178,6 +179,28 @@ def test_a_crowd_of_one_user_waits_and_others_do_not(start_pgmend):
         proxy.write_config()
         proxy.reload()
         harness.wait_until(lambda: "Waited for 50 ms" in (refused(proxy.port)[0].get("D") or ""), "nobody waits for longer than limits.wait")
+
+
+@pytest.mark.skipif(not faults.may_have_networks(), reason="needs root, nft and network namespaces")
+def test_behind_a_firewall_that_drops_nobody_hangs(start_pgmend):
+    with faults.private_network() as wall:
+        server = harness.Postgres()
+        try:
+            proxy = start_pgmend(server=server, control="user=postgres", backend={"connect_timeout": "500ms"}, breaker={**QUICK, "open_for": "60s", "max_open_for": "60s"},
+                                 health={"every": "100ms", "timeout": "500ms", "give_up_after": "1s"})
+            idle, busy = raw.Client(proxy.port).log_in(), raw.Client(proxy.port).log_in()
+            wall.drop(server.port)
+            busy.send(raw.query("SELECT 1"))
+            texts = [refused(proxy.port)[0].get("M") for _ in range(4)]
+            assert any("500 ms" in text for text in texts) and "is not asked" in texts[-1], texts
+            assert raw.error_of(busy.until_closed()).get("C") == "08006"
+            assert raw.error_of(idle.ask(raw.query("SELECT 1"))).get("C") == "57P03"
+            wall.open()
+            harness.wait_until(lambda: works(proxy.port), "a health check has found it")
+            harness.wait_until(lambda: raw.error_of(idle.ask(raw.query("SELECT 1"))) is None, "sessions go on")
+            proxy.finish()
+        finally:
+            server.stop()
 
 
 def test_mode_observe_refuses_nothing(start_pgmend):

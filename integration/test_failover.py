@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-import time
 
 import pytest
 
@@ -218,6 +217,149 @@ def test_a_rule_answers_from_memory_while_the_server_is_silent(start_pgmend, tmp
     finally:
         faults.signal_all(server, signal.SIGCONT)
         server.stop()
+
+
+FALLBACKS = ("rules:\n"
+             "  - { name: urgent, statement: SELECT count(*) FROM orders, when: { application_name: urgent }, fallback: { error: true } }\n"
+             "  - { name: dashboard, statement: SELECT count(*) FROM orders, fallback: { stale: 5m } }\n"
+             "  - { name: either, statement: SELECT n FROM orders WHERE n = $1, fallback: { replica: true, stale: 5m } }\n"
+             "  - { name: writes, statement: INSERT INTO orders VALUES (9), fallback: { replica: true } }\n")
+
+
+def told(client: raw.Client, request: bytes) -> tuple[str, str]:
+    """SQLSTATE and DETAIL of the error that ends this session."""
+    client.send(request)
+    error = raw.error_of(client.until_closed())
+    assert error is not None
+    return error.get("C"), error.get("D") or ""
+
+
+def test_a_session_that_has_lost_its_server_gets_what_its_rule_allows_and_hears_of_the_loss_otherwise(start_pgmend, tmp_path):
+    server = harness.Postgres()
+    try:
+        (tmp_path / "rules.yaml").write_text(FALLBACKS)
+        server.run("CREATE TABLE orders (n int)", "INSERT INTO orders VALUES (1), (2)", "GRANT ALL ON orders TO PUBLIC", "CHECKPOINT", database="test")
+        proxy = start_pgmend(server=server, control="user=postgres", health=HEALTH, breaker=QUICK, rules=str(tmp_path / "rules.yaml"))
+        count = raw.query("SELECT count(*) FROM orders")
+        asked, curious, waiting, plain, listening, urgent = (raw.Client(proxy.port).log_in(**({"application_name": "urgent"} if n == 5 else {})) for n in range(6))
+        good = [client.ask(count) for client in (asked, curious, waiting, listening)][0]
+        urgent.ask(count)
+        plain.rows("SELECT 1")
+        listening.rows("LISTEN news")
+        lock = server.connect()
+        lock.execute("BEGIN")
+        lock.execute("LOCK TABLE orders")
+        waiting.send(count)
+        harness.wait_until(lambda: server.run("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0], "it waits")
+        faults.kill(server)
+        # A session that never asked what a rule names is ended at once, and so is one that waits for more than answers.
+        for client in (plain, listening, urgent):
+            assert raw.error_of(client.until_closed()).get("C") == "08006"
+        for client in (waiting, asked, asked):
+            answer = client.until("Z") if client is waiting else client.ask(count)
+            notice = next(message for message in answer if message.type == "N" and "s old" in (message.get("M") or ""))
+            assert "does not answer" in notice.get("M")
+            assert raw.bytes_of([message for message in answer if message.type != "N"]) == raw.bytes_of(good)
+            waiting.received.clear()
+        assert told(curious, raw.query("SELECT 1")) == ("08006", "No transaction was under way.")
+        assert len(proxy.events("statement.fallback")) >= 1
+        server.start()
+        faults.wait_for_session(proxy.port)
+        assert told(asked, count)[0] == "08006"  # there is a server to connect to again
+        with raw.Client(proxy.port) as client:
+            assert client.log_in().rows("SELECT count(*) FROM orders") == [["2"]]
+            client.ask(count)
+            server.stop()  # it says good-bye to each session; this one is told later
+            assert "s old" in client.ask(count)[0].get("M")
+            assert told(client, raw.query("SELECT 1"))[0] == "57P01"
+        server.start()
+        assert proxy.alive()
+    finally:
+        server.stop()
+
+
+def test_a_replica_answers_what_a_rule_lets_it_answer(start_pgmend, tmp_path):
+    primary = harness.Postgres(faults.primary_settings())
+    replica = faults.Replica(primary)
+    try:
+        (tmp_path / "rules.yaml").write_text(FALLBACKS)
+        primary.run("CREATE TABLE orders (n int)", "INSERT INTO orders VALUES (1), (2)", "GRANT ALL ON orders TO PUBLIC", "CHECKPOINT", database="test")
+        harness.wait_until(lambda: replica.run("SELECT to_regclass('orders') IS NOT NULL", database="test") == [(True,)], "the table is replayed")
+        proxy = in_front_of(start_pgmend, primary, replica, rules=str(tmp_path / "rules.yaml"), max_replay_lag="1h")
+        one, three = (raw.extended("SELECT n FROM orders WHERE n = $1", (value,)) for value in (b"1", b"3"))
+        mine, changed, asked_for_password = raw.Client(proxy.port).log_in(), raw.Client(proxy.port).log_in(), raw.Client(proxy.port).log_in(user="md5")
+        for client in (mine, changed, asked_for_password):
+            client.ask(one)
+        changed.rows("SET TimeZone = 'Asia/Tokyo'")
+        harness.wait_until(lambda: login(proxy.port, {"pgmend.target_session_attrs": "standby"}) == replica.port, "its lag is known")
+        primary.run("INSERT INTO orders VALUES (3)", "CHECKPOINT", database="test")
+        harness.wait_until(lambda: replica.run("SELECT count(*) FROM orders", database="test") == [(3,)], "it is replayed")
+        faults.signal_all(primary, signal.SIGSTOP)
+        proxy.wait_for_event("breaker.opened", lambda e: e["breaker"] == "node1.statements")
+        time.sleep(0.05)  # what follows from it
+        answer = mine.ask(three)  # never asked before: nothing is kept of it
+        assert raw.error_of(answer) is None, answer
+        assert answer[0].type == "N" and "replica" in answer[0].get("M") and "node2" in answer[0].get("M"), answer
+        assert [raw.decode_row(message.body) for message in answer if message.type == "D"] == [["3"]]
+        assert "replica" in mine.ask(three)[0].get("M")
+        for client, sent in ((mine, raw.query("INSERT INTO orders VALUES (9)")), (mine, raw.query("SELECT 2")), (changed, three), (asked_for_password, three)):
+            assert raw.error_of(client.ask(sent)).get("C") == "57P03"
+        # pgmend holds no password: what is kept has to do.
+        assert "s old" in asked_for_password.ask(one)[0].get("M")
+        failed = proxy.wait_for_event("statement.fallback_failed")
+        assert "asks the user for a password" in failed["reason"], failed
+        by = proxy.wait_for_event("statement.fallback", lambda e: e["source"] == "replica")
+        assert (by["rule"], by["backend"]) == ("either", "node2")
+        faults.signal_all(primary, signal.SIGCONT)
+        harness.wait_until(lambda: raw.error_of(mine.ask(raw.query("SELECT 2"))) is None, "it goes on")
+        assert mine.ask(three)[0].type != "N"
+        harness.wait_until(lambda: replica.run("SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = 'trust'")[0][0], "the replica is left alone")
+        # The same where the session has lost its server.
+        faults.kill(primary)
+        harness.wait_until(lambda: proxy.events("server.lost"), "the loss is noticed")
+        assert "replica" in mine.ask(three)[0].get("M")
+        replica.promote()
+        faults.wait_for_session(proxy.port)
+        assert told(mine, three)[0] == "08006"  # there is a primary again
+    finally:
+        faults.signal_all(primary, signal.SIGCONT)
+        replica.stop()
+        if primary.alive():
+            primary.stop()
+
+
+@pytest.mark.skipif(not faults.may_mount(), reason="needs root, to give pgmend an /etc/hosts of its own")
+def test_a_name_may_have_several_addresses_and_is_resolved_again(start_pgmend, postgres):
+    """The server is behind 127.0.0.3, and moves to 127.0.0.4; the name has an address, too, at which nobody answers."""
+    hosts = faults.Hosts()
+    way = faults.Way(postgres.port, "127.0.0.3")
+    full = faults.FullListener("127.0.0.2", way.port)
+    try:
+        hosts.resolve("db.test", "127.0.0.2", "127.0.0.3")
+        proxy = start_pgmend(start=False, control="user=postgres", health={"every": "200ms", "timeout": "2s"}, breaker=QUICK,
+                             backend={"host": "db.test", "port": way.port, "connect_timeout": "700ms"})
+        proxy.inside = hosts.inside
+        proxy.start()
+        with raw.Client(proxy.port) as first:
+            assert first.log_in().rows("SELECT 1") == [["1"]]
+            began = time.monotonic()
+            for _ in range(5):
+                with raw.Client(proxy.port) as client:
+                    assert client.log_in().rows("SELECT 1") == [["1"]]
+            assert time.monotonic() - began < 3  # the address that answered comes first: 5 timeouts would take longer
+            harness.know(proxy)  # the catalog is read, and health checked, past the dead address
+            assert not proxy.events("breaker.opened")
+            hosts.resolve("db.test", "127.0.0.4")
+            new_way = faults.Way(postgres.port, "127.0.0.4", way.port)
+            way.close()
+            faults.wait_for_session(proxy.port)
+            with raw.Client(proxy.port) as client:
+                client.log_in()
+                assert len(new_way.sockets) > 1
+            new_way.close()
+    finally:
+        way.close()
+        full.close()
 
 
 def test_the_fate_of_a_transaction_is_told(start_pgmend):

@@ -198,7 +198,8 @@ void monitor_loop::accept(watched& w, findings const& found) {
     auto& state = *w.server->state;
     auto const now = base::steady::now();
     w.unanswered = 0;
-    state.silent.store(false, std::memory_order_relaxed);
+    w.told_at = now;
+    state.heard(now);
     note_cluster(w, found.cluster);
     judge_cluster(w);
     if (w.foreign) return;
@@ -225,7 +226,9 @@ void monitor_loop::on_failed(watched& w, pg::error const& problem) {
     state.lag_ms.store(-1, std::memory_order_relaxed);
     if (before != server_role::unknown && settings_.servers.size() > 1) log_role(state.name, before, server_role::unknown, problem.text);
     look_for_primary();
-    bool const refusing = !state.statements.closed() && state.statements.describe(base::steady::now()).mode == backend::breaker_mode::enforce;
+    // Where clients cannot connect either, that need not be found out by health checks alone.
+    bool const open = !state.statements.closed() || !state.connecting.closed();
+    bool const refusing = open && state.statements.describe(base::steady::now()).mode == backend::breaker_mode::enforce;
     if (refusing && !state.silent.exchange(true, std::memory_order_relaxed) && tells_.silence_began) tells_.silence_began();
 }
 
@@ -236,11 +239,19 @@ void monitor_loop::look_for_primary() {
     for (auto const& w : servers_)
         if (w->server->state->role.load(std::memory_order_relaxed) == server_role::primary) primaries.push_back(w->server);
     if (primaries.size() > 1) {
-        if (!std::exchange(conflict_, true))
-            base::log(base::log_level::error, "backend.conflict",
+        if (conflict_) return;
+        if (suspected_at_ == base::time_point{}) { // what one of them said may be of before its end
+            suspected_at_ = base::steady::now();
+            look_now();
+        }
+        for (auto const& w : servers_)
+            if (w->server->state->role.load(std::memory_order_relaxed) == server_role::primary && w->told_at <= suspected_at_) return;
+        conflict_ = true;
+        base::log(base::log_level::error, "backend.conflict",
                       {{"backend", primaries[0]->settings.name}, {"other", primaries[1]->settings.name}, {"reason", "both say that they are the primary; neither gets new clients"}});
         return;
     }
+    suspected_at_ = {};
     if (std::exchange(conflict_, false)) base::log(base::log_level::info, "backend.agreed", {{"backend", primaries.empty() ? "" : primaries[0]->settings.name}});
     if (primaries.empty() || primaries.front()->settings.name == primary_) return;
     if (!primary_.empty()) lag_.forget(); // its positions were another one's

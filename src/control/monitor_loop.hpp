@@ -46,6 +46,7 @@ class monitor_loop {
         bool foreign{false};   ///< of another cluster; reported
         bool local_lack{false};
         unsigned unanswered{0}; ///< checks in a row
+        base::time_point told_at{};
         std::size_t database{0}; ///< which of control_databases() lets us in
     };
     struct findings {
@@ -78,6 +79,7 @@ class monitor_loop {
     backend::replay_lag lag_;
     std::string primary_; ///< its name
     bool conflict_{false};
+    base::time_point suspected_at_{}; ///< of two primaries; reported once each has said it again
 };
 
 } // namespace pgmend::control

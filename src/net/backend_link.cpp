@@ -186,11 +186,14 @@ awaitable<base::result<backend_link>> connect_backend(executor where, std::share
                                                       std::string startup, std::shared_ptr<connecting> progress) {
     auto endpoints = co_await resolve(where, to->settings, progress);
     if (!endpoints) co_return endpoints.error();
+    bool const several = endpoints->size() > 1;
+    if (several) to->state->address.prefer(*endpoints);
     base::error last = base::fail(base::errc::not_found, "the name has no addresses");
     for (auto const& each : *endpoints) {
         progress->whose = backend::fault::backend;
         auto link = co_await connect_one(where, to, attempt, each, progress);
         if (link) link = co_await begin_session(where, to, std::move(*link), startup, progress);
+        if (link && several) to->state->address.answered(each);
         if (link) co_return link;
         last = link.error();
         if (progress->given_up) break;

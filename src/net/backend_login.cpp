@@ -156,20 +156,24 @@ void client_session::note_trouble(session::server_trouble const& trouble) {
 void client_session::note_lost() {
     if (!place_ || draining_ || client_ended_ || given_up_) return;
     auto const& error = server_.last_error();
-    place_->state->statements.failed_meanwhile(error.empty() ? "closed the connection without a word" : "lost a connection: " + error, base::steady::now());
+    auto reason = !parting_.empty() ? "ended a session" : error.empty() ? "closed the connection without a word" : "lost a connection: " + error;
+    place_->state->statements.failed_meanwhile(std::move(reason), base::steady::now());
 }
 
 /// Requests of an idle session while its server does not answer anybody.
 awaitable<> client_session::refuse(std::shared_ptr<client_session> self, std::string bytes) {
     auto& s = *self;
     if (!s.refusal_ && s.keeps_answers_) {
-        auto const remembered = s.answer_from_memory(bytes);
-        if (!remembered.empty()) {
-            bool const told = co_await s.client_.write_all(remembered);
-            if (told) relay_client(std::move(self));
-            else s.close();
+        bool const told = co_await s.answer_elsewhere(bytes);
+        if (told) {
+            relay_client(std::move(self));
             co_return;
         }
+    }
+    if (s.lost_at_) {
+        co_await s.say_goodbye();
+        s.close();
+        co_return;
     }
     if (!s.refusal_) s.refusal_ = std::make_unique<session::refusal_machine>();
     std::string reply;
@@ -191,13 +195,18 @@ awaitable<> client_session::refuse(std::shared_ptr<client_session> self, std::st
     relay_client(std::move(self));
 }
 
-bool client_session::wait_in_silence(std::chrono::milliseconds passed) {
+bool client_session::wait_in_silence() {
     if (!logged_in_ || !place_ || at_console_) return false;
-    bool const silent = place_->state->silent.load(std::memory_order_relaxed);
-    if (!silent || std::exchange(heard_, false) || !relay_.busy()) silence_ = {};
-    else silence_ += passed;
+    auto const now = base::steady::now();
     auto const patience = settings_->health.give_up_after;
-    if (patience.count() > 0 && silence_ >= patience && !std::exchange(given_up_, true)) server_.close(); // then relay_server says good-bye
+    auto const given_up_on = [&](server_state const& it) {
+        return it.silent.load(std::memory_order_relaxed) && patience.count() > 0 && it.unheard_for(now) >= patience;
+    };
+    bool const silent = place_->state->silent.load(std::memory_order_relaxed);
+    bool const waits = !std::exchange(heard_, false) && relay_.busy() && !lost_at_;
+    if (waits && given_up_on(*place_->state) && !std::exchange(given_up_, true)) server_.close(); // then relay_server says good-bye
+    if (at_stand_in_ != nullptr && given_up_on(*at_stand_in_->place->state)) at_stand_in_->server.close();
+    if (at_stand_in_ == nullptr && !silent && !lost_at_ && !at_work_elsewhere_) stand_in_.reset();
     return silent;
 }
 

@@ -2,6 +2,7 @@
 
 #include "pgmend/base/log.hpp"
 
+#include <algorithm>
 #include <array>
 #include <random>
 
@@ -22,6 +23,17 @@ void log_change(backend::shared_breaker const& which, backend::breaker::transiti
 }
 
 } // namespace
+
+void good_address::answered(endpoint const& at) {
+    std::lock_guard const lock{mutex_};
+    if (last_ != at) last_ = at;
+}
+
+void good_address::prefer(std::vector<endpoint>& all) const {
+    std::lock_guard const lock{mutex_};
+    auto const found = last_ ? std::find(all.begin(), all.end(), *last_) : all.end();
+    if (found != all.end()) std::rotate(all.begin(), found, found + 1);
+}
 
 backend::candidate candidate_of(backend_server const& server) {
     auto const& state = *server.state;

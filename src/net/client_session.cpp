@@ -434,7 +434,10 @@ awaitable<client_session::login_outcome> client_session::log_in_at(startup::proc
         }
         begin_relay(login, link->endpoint);
         keeps_answers_ = home_.rules()->has_fallbacks() && !identity_.replication;
-        if (keeps_answers_) startup_packet_ = wanted.packet;
+        if (keeps_answers_) {
+            startup_packet_ = wanted.packet;
+            startup_version_ = wanted.version;
+        }
         co_return login_outcome::ready;
     }
     co_return login_outcome::failed;

@@ -51,14 +51,15 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void terminate(std::string_view hint = "pgmend is shutting down.");
     [[nodiscard]] session_figures figures() const;
     void breaker_opened(backend::shared_breaker const& which);
-    /// So much more time has passed; whether the server is silent.
-    bool wait_in_silence(std::chrono::milliseconds passed);
+    /// Some time has passed; whether the server is silent.
+    bool wait_in_silence();
     void follow_pause(); ///< what the worker says of this database
     [[nodiscard]] bool is_paused() const { return paused_; }
-    [[nodiscard]] bool is_idle() const { return relay_.idle(); }
+    [[nodiscard]] bool is_idle() const { return lost_at_ || relay_.idle(); }
     [[nodiscard]] std::string const& database() const { return identity_.database; }
     [[nodiscard]] bool is_logged_in() const { return logged_in_; }
     [[nodiscard]] bool has_server() const { return server_.is_open(); }
+    [[nodiscard]] bool has_lost_server() const { return lost_at_.has_value(); } ///< and goes on without
     void look_again(); ///< whether a peer has closed right behind its last bytes
 
   private:
@@ -128,20 +129,43 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void note_lost();
     /// The server does not answer anybody, so nothing more is sent to it.
     [[nodiscard]] bool refusing() const {
-        return refusal_ != nullptr || (place_->state->silent.load(std::memory_order_relaxed) && relay_.idle());
+        return refusal_ != nullptr || lost_at_ || (place_->state->silent.load(std::memory_order_relaxed) && relay_.idle());
     }
     static awaitable<> refuse(std::shared_ptr<client_session> self, std::string bytes);
 
-    // fallback.cpp: answers from memory while the server is silent
+    // fallback.cpp: answers from elsewhere while the server is silent, or lost
     struct recording {
-        std::string key;
+        std::string request;
         session::answer_recorder recorder{kept_answers::most_bytes_of_one};
+    };
+    struct allowed_fallback {
+        std::string rule;
+        std::chrono::milliseconds stale{0}; ///< 0: no old answer
+        bool replica{false};
     };
     void begin_recording(base::byte_view request);
     void record(base::byte_view to_client);
-    [[nodiscard]] std::optional<std::chrono::milliseconds> fallback_of(base::byte_view request, std::string* rule = nullptr);
+    [[nodiscard]] std::optional<allowed_fallback> fallback_of(base::byte_view request);
     [[nodiscard]] std::string answer_key(base::byte_view request) const;
-    [[nodiscard]] std::string answer_from_memory(base::byte_view request);
+    awaitable<bool> answer_elsewhere(std::string request);
+    [[nodiscard]] std::string answer_from_memory(base::byte_view request, allowed_fallback const& by);
+    [[nodiscard]] bool may_outlive_server() const;
+    [[nodiscard]] bool says_goodbye(base::byte_view from_server);
+    [[nodiscard]] bool server_is_back() const;
+    static awaitable<> outlive_server(std::shared_ptr<client_session> self);
+
+    // stand_in.cpp: a replica's answer
+    struct stand_in {
+        std::shared_ptr<backend_server const> place;
+        stream server;
+        std::string inbox;
+        std::unique_ptr<waiting_room::seat> seat;
+    };
+    awaitable<bool> answer_from_replica(std::string request, allowed_fallback by);
+    awaitable<std::unique_ptr<stand_in>> find_stand_in(std::string& reason);
+    awaitable<std::string> log_in_without_client(stand_in& at, session::login_machine& login, login_report& report);
+    awaitable<std::size_t> ask_stand_in(stand_in& at, std::string request, std::string ahead);
+    void note_replica(std::string const& rule) const;
 
     // console_session.cpp: instead of a backend
     [[nodiscard]] bool wants_console(session::startup::proceed const& wanted) const;
@@ -223,10 +247,19 @@ class client_session : public std::enable_shared_from_this<client_session> {
     unsigned seats_asked_for_{0};
     bool probing_{false};                         ///< for a breaker that is half open
     bool keeps_answers_{false};            ///< rules with `fallback` exist, and the session is as it began
+    bool asks_rule_{false};                ///< it has asked what such a rule names
     std::string startup_packet_;           ///< where it does
+    std::uint32_t startup_version_{0};
     std::unique_ptr<recording> recording_; ///< of the request under way
     std::unique_ptr<session::refusal_machine> refusal_; ///< while the server is silent, and until the request is over
-    std::chrono::milliseconds silence_{0}; ///< how long a request has waited at a silent server
+    std::optional<base::time_point> lost_at_; ///< the server has gone, and the session goes on without
+    std::string parting_;                     ///< what it said last; empty: nothing
+    std::unique_ptr<stand_in> stand_in_;      ///< while the server is silent or lost
+    stand_in* at_stand_in_{nullptr};          ///< it is being asked
+    base::time_point no_stand_in_until_{};
+    bool at_work_elsewhere_{false};           ///< the client is being told something that its server has not said
+    bool server_at_gate_{false};              ///< the server has something to say, and says it after that
+    bool client_stopped_{false};              ///< the client's direction has ended as the server took nothing any more
     bool heard_{false};                    ///< something from the server since that was last asked
     bool given_up_{false};                 ///< on a silent server
     unavailable unavailable_;                     ///< what the last server that was tried said, or pgmend of it

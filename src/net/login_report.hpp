@@ -42,6 +42,7 @@ class login_report {
     void answered() {
         if (std::exchange(settled_, true)) return;
         auto const now = base::steady::now();
+        server_->heard(now);
         server_->connecting.succeeded(connecting_, now - began_, alone_, now);
         if (statements_.probe) server_->statements.succeeded(statements_, base::duration{0}, alone_, now);
     }

@@ -85,7 +85,10 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
         s.traffic_->received_bytes.add(read.count);
         auto const step = s.relay_.on_client(input);
         auto const done = write_now(s.server_, step.forward);
-        if (!done.ok) return; // what the server has said before it left is still to be read
+        if (!done.ok) { // what the server has said before it left is still to be read
+            s.client_stopped_ = true;
+            return;
+        }
         if (s.check_ && s.check_->has_remarks()) s.log_remarks();
         if (!done.rest.empty() || step.again) { // others use the worker's buffer while this waits: it needs a copy
             s.client_carry_.clear();
@@ -146,6 +149,10 @@ void client_session::await_server(std::shared_ptr<client_session> self) {
 
 void client_session::relay_server(std::shared_ptr<client_session> self) {
     auto& s = *self;
+    if (s.at_work_elsewhere_) [[unlikely]] { // answer_elsewhere() goes on with this
+        s.server_at_gate_ = true;
+        return;
+    }
     if (s.relay_.holding()) return spawn(s.home_, relay_server_slowly(std::move(self), {}, std::exchange(s.server_carry_, {})));
     for (unsigned round = 0; round < most_rounds; ++round) {
         char* const buffer = s.home_.scratch();
@@ -159,6 +166,7 @@ void client_session::relay_server(std::shared_ptr<client_session> self) {
         // The common case: everything but a part of a frame at the end is passed on at once.
         s.heard_ = true;
         base::byte_view const input{buffer, carried + read.count};
+        if (s.asks_rule_ && s.says_goodbye(input)) [[unlikely]] return spawn(s.home_, outlive_server(std::move(self)));
         s.relay_.set_now(now_us());
         s.traffic_->sent_bytes.add(read.count);
         auto const step = s.relay_.on_server(input);
@@ -231,12 +239,18 @@ awaitable<bool> client_session::deliver(std::string bytes) {
 }
 
 awaitable<> client_session::finish(std::shared_ptr<client_session> self) {
+    bool const goes_on = self->may_outlive_server();
+    if (goes_on) {
+        co_await outlive_server(std::move(self));
+        co_return;
+    }
     co_await self->say_goodbye();
     self->close();
 }
 
 /// What has become of the client's transaction, now that the server has gone.
 std::string_view client_session::fate() const {
+    if (lost_at_ && !recording_) return "No transaction was under way.";
     if (!relay_.busy() && relay_.transaction_status() == 'I') return "No transaction was under way.";
     if (!relay_.busy()) return "The transaction under way was not committed: its COMMIT had not been sent.";
     return "Whether the transaction under way was committed is not known.";
@@ -244,17 +258,17 @@ std::string_view client_session::fate() const {
 
 /// The server has gone, or has to go. A client that has not been told why is told, if that can be put into its stream.
 awaitable<> client_session::say_goodbye() {
-    if (!relay_.server_said_goodbye() && !relay_.terminated()) note_lost();
+    if (!relay_.server_said_goodbye() && !relay_.terminated() && !lost_at_) note_lost();
     if (!client_.is_open() || client_ended_ || said_goodbye_) co_return;
-    if (relay_.terminated() || relay_.server_said_goodbye() || !relay_.client_at_boundary()) co_return;
+    if (relay_.terminated() || relay_.server_said_goodbye() || (!relay_.client_at_boundary() && !lost_at_)) co_return;
     said_goodbye_ = true;
     bool const on_purpose = draining_ && relay_.idle();
-    auto const text = on_purpose
+    auto const text = !parting_.empty() ? parting_ : on_purpose
         ? wire::error_response(wire::severity::fatal, wire::sqlstate::admin_shutdown,
                                "terminating connection due to administrator command", {}, "pgmend is shutting down.")
         : wire::error_response(wire::severity::fatal, wire::sqlstate::connection_failure,
                                given_up_ ? "the server does not answer any more" : "the server closed the connection unexpectedly", fate());
-    if (!on_purpose) log_lost();
+    if (!on_purpose && !lost_at_) log_lost();
     begin_time_limit(std::chrono::milliseconds{1000});
     if (co_await client_.write_all(text)) co_await linger();
 }
@@ -283,7 +297,7 @@ void client_session::drain() {
     draining_ = true;
     if (!logged_in_) return close();
     if (at_console_ && console_busy_) return; // serve_console looks again after the answer
-    if (at_console_) return terminate();
+    if (at_console_ || lost_at_) return terminate();
     if (!relay_.idle()) return; // relay_server looks again after each answer
     server_.shutdown_send();    // it answers by closing, and relay_server says good-bye
 }

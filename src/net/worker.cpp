@@ -124,12 +124,12 @@ void worker::watch_silence() {
     constexpr std::chrono::milliseconds every{500};
     watching_silence_ = true;
     silence_timer_.expires_after(every);
-    auto look = [this, every](boost::system::error_code cancelled) {
+    auto look = [this](boost::system::error_code cancelled) {
         watching_silence_ = false;
         if (cancelled) return;
         bool silent = false;
         auto const all = sessions_; // a session may leave meanwhile
-        for (auto* const session : all) silent = session->wait_in_silence(every) || silent;
+        for (auto* const session : all) silent = session->wait_in_silence() || silent;
         if (silent) watch_silence();
     };
     silence_timer_.async_wait(look);
@@ -205,7 +205,7 @@ void worker::kill(std::string database) {
     auto end = [this, database = std::move(database)] {
         auto const all = sessions_; // a session may leave meanwhile
         for (auto* const session : all)
-            if (session->has_server() && (database.empty() || session->database() == database)) session->terminate("Somebody said KILL in pgmend's console.");
+            if ((session->has_server() || session->has_lost_server()) && (database.empty() || session->database() == database)) session->terminate("Somebody said KILL in pgmend's console.");
     };
     boost::asio::post(context_, std::move(end));
 }

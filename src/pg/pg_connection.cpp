@@ -125,15 +125,16 @@ error pg_connection::timed_out(std::string_view doing) {
     return {base::errc::timeout, {}, "no answer in time while " + std::string{doing}};
 }
 
-/// Puts the host's addresses beside its name, since libpq's own look-up blocks. All of them are tried, in order.
-task<result<void>> pg_connection::resolve(parameters& wanted, base::time_point deadline) {
+/// The host's addresses, since libpq's own look-up blocks; none: nothing is to be looked up.
+task<result<std::vector<std::string>>> pg_connection::resolve(parameters const& wanted, base::time_point deadline) {
+    std::vector<std::string> none;
     auto const host = wanted.find("host");
     if (host == wanted.end() || host->second.empty() || host->second.front() == '/' || host->second.front() == '@' ||
         host->second.find(',') != std::string::npos || wanted.contains("hostaddr"))
-        co_return result<void>{};
+        co_return none;
     boost::system::error_code no_address;
     asio::ip::make_address(host->second, no_address);
-    if (!no_address) co_return result<void>{};
+    if (!no_address) co_return none;
 
     auto const name = host->second;
     auto const found = co_await waiter_->look_up(name, deadline);
@@ -145,22 +146,28 @@ task<result<void>> pg_connection::resolve(parameters& wanted, base::time_point d
         error e{base::errc::not_found, {}, "host " + name + " has no address"};
         co_return e;
     }
-    std::string names;
-    std::string addresses;
-    for (auto const& address : *found) {
-        names += (names.empty() ? "" : ",") + name;
-        addresses += (addresses.empty() ? "" : ",") + address;
-    }
-    wanted.insert_or_assign("host", names);
-    wanted.insert_or_assign("hostaddr", addresses);
-    co_return result<void>{};
+    co_return *found;
 }
 
 task<result<void>> pg_connection::open(parameters wanted, base::time_point deadline) {
-    close();
     auto const resolved = co_await resolve(wanted, deadline);
     if (!resolved) co_return resolved.error();
+    auto const& addresses = *resolved;
+    for (std::size_t i = 0; i + 1 < addresses.size(); ++i) {
+        // An address that does not answer may not use up the others' time.
+        auto const now = base::steady::now();
+        auto const share = now + (deadline - now) / static_cast<std::int64_t>(addresses.size() - i);
+        wanted.insert_or_assign("hostaddr", addresses[i]);
+        auto const opened = co_await open_one(wanted, share);
+        bool const said_no = !opened && !opened.error().sqlstate.empty() && opened.error().sqlstate != "57P03"; // as libpq, which goes on where it may not connect now
+        if (opened || said_no) co_return opened;
+    }
+    if (!addresses.empty()) wanted.insert_or_assign("hostaddr", addresses.back());
+    co_return co_await open_one(std::move(wanted), deadline);
+}
 
+task<result<void>> pg_connection::open_one(parameters wanted, base::time_point deadline) {
+    close();
     std::vector<char const*> keywords;
     std::vector<char const*> values;
     for (auto const& [keyword, value] : wanted) {

@@ -41,7 +41,9 @@ constexpr key keys[] = {
     {.group = "gone", .name = "read", .type = expression, .help = "a SQL expression to read instead, for example \"NULL\"; without it reads are not healed"},
     {.group = "gone", .name = "write", .type = choice, .help = "what happens to a written value; without it writes are not healed", .choices = writes},
 
-    {.group = "fallback", .name = "stale", .type = duration, .help = "how old the last good answer may be: 5m", .required = true},
+    {.group = "fallback", .name = "stale", .type = duration, .help = "how old the last good answer may be: 5m"},
+    {.group = "fallback", .name = "replica", .type = boolean, .help = "a replica may answer; it must let the user in without a password"},
+    {.group = "fallback", .name = "error", .type = boolean, .help = "neither: the error at once, whatever a rule behind this one says"},
 
     {.group = "on_error", .name = "split", .type = choice, .help = "rows: store the good rows of a batch", .choices = splits, .required = true},
     {.group = "on_error", .name = "dead_letter", .type = boolean, .help = "record the bad rows durably; else they are lost"},

@@ -253,6 +253,13 @@ std::optional<std::size_t> reader::choice(std::string_view group, std::string co
     return std::nullopt;
 }
 
+bool reader::boolean(std::string_view shown, entry const& e) {
+    auto const& text = e.value->text;
+    bool const yes = text == "true" || text == "yes" || text == "on";
+    if (!yes && text != "false" && text != "no" && text != "off") report(e.value->where, fmt::format("{} must be true or false, not {}", shown, in_quotes(text)));
+    return yes;
+}
+
 std::optional<std::string> reader::read_expression(std::string const& shown, entry const& e, bool written) {
     if (auto const mistake = expression_mistake(e.value->text, written ? expression_use::written : expression_use::read)) {
         report(e.value->where, fmt::format("{} {}", shown, *mistake));
@@ -341,9 +348,7 @@ std::optional<action> reader::read_table(object_name table, std::string_view doe
         if (given == nullptr) continue;
         if (name == "split") (void)choice("on_error", "on_error.split", *given);
         if (name != "dead_letter") continue;
-        if (given->value->text == "true" || given->value->text == "yes" || given->value->text == "on") out.dead_letter = true;
-        else if (given->value->text != "false" && given->value->text != "no" && given->value->text != "off")
-            report(given->value->where, fmt::format("on_error.dead_letter must be true or false, not {}", in_quotes(given->value->text)));
+        out.dead_letter = boolean("on_error.dead_letter", *given);
     }
     if (e.value->entries.empty()) report(e.where, "on_error is empty; it needs split");
     return mistakes_ == before ? std::optional<action>{out} : std::nullopt;
@@ -358,14 +363,20 @@ std::optional<action> reader::read_statement(entry const& statement, std::string
     if (does == "fallback") {
         auto const before = mistakes_;
         statement_fallback out;
+        bool error = false;
         for (auto const& [name, given] : known("fallback", "fallback.", *e.value)) {
-            if (given == nullptr || name != "stale") continue;
+            if (given == nullptr) continue;
+            if (name == "replica") out.replica = boolean("fallback.replica", *given);
+            if (name == "error") error = boolean("fallback.error", *given);
+            if (name != "stale") continue;
             auto const stale = yaml::parse_duration(given->value->text);
             if (!stale || stale->count() == 0 || *stale > longest_stale)
                 report(given->value->where, fmt::format("fallback.stale must be a duration such as 5m (ms, s, m, h), not {}", in_quotes(given->value->text)));
             else out.stale = *stale;
         }
-        if (e.value->entries.empty()) report(e.where, "fallback is empty; it needs stale");
+        bool const answers = out.replica || out.stale.count() > 0;
+        if (mistakes_ == before && error && answers) report(e.where, "fallback.error goes with nothing else");
+        if (mistakes_ == before && !error && !answers) report(e.where, "fallback says nothing; it needs stale, replica or error");
         if (!shape || mistakes_ != before) return std::nullopt;
         out.statement = std::move(*shape);
         return out;

@@ -50,6 +50,7 @@ class reader {
     [[nodiscard]] std::optional<action> read_gone(column_name column, yaml::entry const& e);
     [[nodiscard]] std::optional<action> read_table(object_name table, std::string_view does, yaml::entry const& e);
     [[nodiscard]] std::optional<action> read_statement(yaml::entry const& statement, std::string_view does, yaml::entry const& e);
+    [[nodiscard]] bool boolean(std::string_view shown, yaml::entry const& e);
     [[nodiscard]] std::optional<std::string> read_expression(std::string const& shown, yaml::entry const& e, bool written);
     [[nodiscard]] std::vector<std::string> texts(std::string const& shown, yaml::node const& value);
     [[nodiscard]] std::optional<std::size_t> choice(std::string_view group, std::string const& shown, yaml::entry const& e);

@@ -94,7 +94,11 @@ pairs form_of(action const& does) {
             },
             [](statement_replaced const& a) { return pairs{{"statement", scalar(a.statement.text())}, {"replace", scalar(a.now.text())}}; },
             [](statement_fallback const& a) {
-                return pairs{{"statement", scalar(a.statement.text())}, {"fallback", mapping({{"stale", yaml::show_duration(a.stale)}})}};
+                pairs says;
+                if (a.replica) says.emplace_back("replica", "true");
+                if (a.stale.count() > 0) says.emplace_back("stale", yaml::show_duration(a.stale));
+                if (says.empty()) says.emplace_back("error", "true");
+                return pairs{{"statement", scalar(a.statement.text())}, {"fallback", mapping(says)}};
             },
             [](batch_split const& a) {
                 return pairs{{"table", scalar(written(a.table))}, {"on_error", mapping({{"split", "rows"}, {"dead_letter", a.dead_letter ? "true" : "false"}})}};

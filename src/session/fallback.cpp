@@ -44,6 +44,16 @@ bool has_word(std::string_view text, std::string_view word) {
     return false;
 }
 
+/// No name means something else after it, but the same statement may get another answer, or somebody waits for more than answers.
+bool leaves_traces(sql::statement_kind kind, std::string_view sql) {
+    using enum sql::statement_kind;
+    if (kind != set && kind != reset && kind != listen_notify) return false;
+    auto const text = in_small_letters(sql);
+    constexpr std::array words{"listen", "bytea_output", "datestyle", "extra_float_digits", "intervalstyle", "lc_monetary", "lc_numeric", "lc_time", "row_security",
+                               "time", "timezone", "xml"};
+    return std::ranges::any_of(words, [&](auto const* word) { return has_word(text, word); });
+}
+
 } // namespace
 
 std::optional<base::byte_view> text_of_whole_request(base::byte_view bytes) {
@@ -87,7 +97,7 @@ bool leaves_session_alone(base::byte_view bytes) {
         auto const sql = in.text();
         if (!in.ok()) return false;
         auto const facts = sql::classify(sql);
-        return facts.complete && !facts.changes_session_meaning();
+        return facts.complete && !facts.changes_session_meaning() && std::ranges::none_of(facts.statements, [&](auto const& it) { return leaves_traces(it.kind, sql); });
     });
 }
 
@@ -138,6 +148,27 @@ answer_recorder::state answer_recorder::add(base::byte_view to_client) {
     inbox_.erase(0, at);
     if (state_ == state::complete && !inbox_.empty()) state_ = state::spoiled;
     return state_;
+}
+
+std::optional<std::size_t> answer_end::add(base::byte_view from_server) {
+    std::size_t at = 0;
+    while (!broken_) {
+        auto const part = std::min<std::uint64_t>(remaining_, from_server.size() - at);
+        remaining_ -= part;
+        at += part;
+        if (last_ && remaining_ == 0) return at;
+        if (at == from_server.size()) break;
+        auto const missing = std::min(wire::header_bytes - header_.size(), from_server.size() - at);
+        header_.append(from_server.substr(at, missing));
+        at += missing;
+        if (header_.size() < wire::header_bytes) break;
+        auto const header = wire::read_header(header_);
+        header_.clear();
+        if (!header.length_is_valid()) broken_ = true;
+        else remaining_ = header.total_bytes() - wire::header_bytes;
+        last_ = header.type == 'Z';
+    }
+    return std::nullopt;
 }
 
 } // namespace pgmend::session

@@ -45,7 +45,7 @@ std::string content(fs::path const& file) {
 TEST_CASE("the example rules have no problems") {
     auto const l = config::load_rule_files({{(example().parent_path() / "rules.d").string()}, false}, std::chrono::sys_days{std::chrono::year{2026} / 1 / 1});
     CHECK(config::format(l.problems).empty());
-    CHECK(l.rules.size() == 9);
+    CHECK(l.rules.size() == 10);
 }
 
 TEST_CASE("the example configuration has no problems, also with everything uncommented") {

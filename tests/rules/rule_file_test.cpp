@@ -57,6 +57,11 @@ TEST_CASE("every form of a rule is read as it is written") {
     CHECK(one("{ name: a, table: users, star: [id, email, \"\\\"Created At\\\"\"] }").does == rules::action{rules::star_pinned{{"", "users"}, {"id", "email", "Created At"}}});
     CHECK(one("{ name: a, table: events, on_error: { split: rows, dead_letter: true } }").does == rules::action{rules::batch_split{{"", "events"}, true}});
     CHECK(std::get<rules::statement_fallback>(one("{ name: a, statement: SELECT count(*) FROM orders, fallback: { stale: 5m } }").does).stale == 5min);
+    auto const fallback = [](std::string const& says) { return std::get<rules::statement_fallback>(one("{ name: a, statement: SELECT 1, fallback: { " + says + " } }").does); };
+    CHECK(fallback("replica: true").replica);
+    CHECK(fallback("replica: yes, stale: 1h").stale == 1h);
+    CHECK_FALSE(fallback("error: true").replica);
+    CHECK(fallback("error: true").stale == 0s);
     auto const replaced = one("name: old-report\n    statement: SELECT id, total FROM invoices WHERE customer = $1   # as it was\n"
                               "    replace: SELECT id, net + tax AS total FROM billing.invoices WHERE customer_id = $1");
     CHECK(std::get<rules::statement_replaced>(replaced.does).now.text() == "SELECT id, net + tax AS total FROM billing.invoices WHERE customer_id = $1");
@@ -217,6 +222,14 @@ TEST_CASE("renamings that go in a circle are an error, unless they are for the o
 TEST_CASE("a new name that is itself old is warned about") {
     CHECK(about("  - { name: x, column: t.a, now: b }\n  - { name: y, column: t.b, now: c }") ==
           lines{R"x(r.yaml:2:29: warning: what it is now is what rule "y" (line 3) calls an old name; rules are not followed one after the other: write what it is called today)x"});
+}
+
+TEST_CASE("a fallback says something, and one thing") {
+    auto const says = [](std::string const& what) { return about("  - { name: a, statement: SELECT 1, fallback: { " + what + " } }"); };
+    CHECK(says("replica: maybe") == lines{R"x(r.yaml:2:58: error: fallback.replica must be true or false, not "maybe")x"});
+    CHECK(says("replica: false") == lines{"r.yaml:2:37: error: fallback says nothing; it needs stale, replica or error"});
+    CHECK(says("error: true, stale: 5m") == lines{"r.yaml:2:37: error: fallback.error goes with nothing else"});
+    CHECK(says("error: true") == lines{});
 }
 
 TEST_CASE("what this version does not do is said") {

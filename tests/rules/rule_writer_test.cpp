@@ -35,6 +35,9 @@ TEST_CASE("rules that are written read back to the same rules") {
   - { name: k, table: users, star: [id, '"Select"', "\"a b\""] }
   - { name: l, table: events, on_error: { split: rows, dead_letter: true } }
   - { name: m, statement: SELECT 1, fallback: { stale: 90s } }
+  - { name: m2, statement: SELECT 2, fallback: { replica: true, stale: 90s } }
+  - { name: m3, statement: SELECT 3, fallback: { replica: true } }
+  - { name: m4, statement: SELECT 4, fallback: { error: true } }
   - name: n
     statement: |
       SELECT id, total -- as it was

@@ -62,6 +62,47 @@ TEST_CASE("a session that changes what names mean is noticed") {
     CHECK_FALSE(session::leaves_session_alone(query("SELECT 1").substr(0, 9)));
 }
 
+TEST_CASE("a session whose answers look otherwise, or that listens, is not as it began") {
+    for (auto const* sql : {"SET TimeZone = 'Asia/Tokyo'", "SET TIME ZONE 'Asia/Tokyo'", "SET datestyle = german", "RESET TimeZone", "SET extra_float_digits = 3",
+                            "SET SESSION bytea_output = escape", "LISTEN news", "SET row_security = off", "RESET ALL", "BEGIN; SET lc_monetary = 'C'"}) {
+        INFO(sql);
+        CHECK_FALSE(session::leaves_session_alone(query(sql)));
+    }
+    for (auto const* sql : {"SET application_name = 'x'", "SET statement_timeout = '5s'", "NOTIFY news", "BEGIN READ ONLY", "SET TRANSACTION READ ONLY"}) {
+        INFO(sql);
+        CHECK(session::leaves_session_alone(query(sql)));
+    }
+}
+
+TEST_CASE("an answer that has begun is told from one that has not, whatever notices came") {
+    session::answer_recorder recorder{10000};
+    CHECK(recorder.untouched());
+    recorder.add(frame('N', "the server is shutting down"));
+    CHECK(recorder.untouched());
+    recorder.add("D");
+    CHECK_FALSE(recorder.untouched());
+}
+
+TEST_CASE("the end of an answer is found wherever its bytes are cut") {
+    auto const answer = frame('T', "\0\0"s) + frame('D', "Z\0\0\0\5I"s) + complete("SELECT 1") + ready();
+    auto const bytes = answer + frame('S', "a\0b\0"s);
+    for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
+        session::answer_end end;
+        std::size_t total = 0;
+        std::optional<std::size_t> found;
+        for (std::size_t at = 0; at < bytes.size() && !found; at += piece) {
+            auto const part = base::byte_view{bytes}.substr(at, piece);
+            found = end.add(part);
+            total += found.value_or(part.size());
+        }
+        CHECK(found);
+        CHECK(total == answer.size());
+    }
+    session::answer_end broken;
+    CHECK_FALSE(broken.add("T\0\0\0\1x"s));
+    CHECK(broken.broken());
+}
+
 TEST_CASE("an answer is kept whole, or not at all") {
     auto const row = frame('D', "\0\1\0\0\0\1x"s);
     auto const good = frame('T', "\0\0"s) + row + complete("SELECT 1") + ready();

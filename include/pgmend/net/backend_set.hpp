@@ -6,6 +6,8 @@
 #include "pgmend/net/settings.hpp"
 #include "pgmend/net/tls_context.hpp"
 
+#include <boost/asio/generic/stream_protocol.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -17,6 +19,20 @@
 #include <vector>
 
 namespace pgmend::net {
+
+/// Which of the addresses of a name has answered last. Any thread.
+class good_address {
+  public:
+    using endpoint = boost::asio::generic::stream_protocol::endpoint;
+
+    void answered(endpoint const& at);
+    /// To the front, if it is still among them, so that a dead one costs its timeout once and not each client.
+    void prefer(std::vector<endpoint>& all) const;
+
+  private:
+    mutable std::mutex mutex_;
+    std::optional<endpoint> last_;
+};
 
 /// What is known of one server, whatever the settings say of it at the moment. Written by the monitor (and the role by logins),
 /// read by workers; each member for itself, any thread. Lives as long as the backend_set.
@@ -33,7 +49,18 @@ struct server_state {
     std::atomic<std::int64_t> lag_ms{-1};  ///< -1: not known
     std::atomic<bool> silent{false};       ///< it has stopped answering health checks, and its breaker is open for that
     std::atomic<std::uint32_t> sessions{0};
+    good_address address;
+    std::atomic<base::duration::rep> heard_at{0}; ///< on base::steady: when it last answered a login or a health check; 0: never
 
+    void heard(base::time_point now) {
+        heard_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        silent.store(false, std::memory_order_relaxed);
+    }
+    [[nodiscard]] base::duration unheard_for(base::time_point now) const {
+        return now.time_since_epoch() - base::duration{heard_at.load(std::memory_order_relaxed)};
+    }
+    /// No breaker is open, and it has not stopped answering: somebody may be sent there.
+    [[nodiscard]] bool seems_well() const { return connecting.closed() && statements.closed() && !silent.load(std::memory_order_relaxed); }
     [[nodiscard]] std::optional<std::chrono::milliseconds> lag() const {
         auto const ms = lag_ms.load(std::memory_order_relaxed);
         return ms < 0 ? std::nullopt : std::optional{std::chrono::milliseconds{ms}};

@@ -94,7 +94,7 @@ class pg_connection {
     pg_connection(pg_connection const&) = delete;
     pg_connection& operator=(pg_connection const&) = delete;
 
-    /// Connects and logs in. Names are looked up without blocking. Errors: timeout (deadline), not_found (host),
+    /// Connects and logs in. Names are looked up without blocking; each of their addresses gets its share of the time. Errors: timeout (deadline), not_found (host),
     /// connection_lost (unreachable, or refused by the server: then with its SQLSTATE).
     task<result<void>> open(parameters wanted, base::time_point deadline);
 
@@ -129,7 +129,8 @@ class pg_connection {
         void operator()(pg_conn* c) const;
     };
 
-    task<result<void>> resolve(parameters& wanted, base::time_point deadline);
+    task<result<std::vector<std::string>>> resolve(parameters const& wanted, base::time_point deadline);
+    task<result<void>> open_one(parameters wanted, base::time_point deadline);
     task<bool> ready(direction wanted, base::time_point deadline);
     task<result<std::vector<rows>>> answers(base::time_point deadline);
     void collect_notifications();

@@ -98,10 +98,12 @@ struct statement_replaced {
     bool operator==(statement_replaced const&) const = default;
 };
 
-/// `statement: …, fallback: { stale: 5m }`: while no backend may serve it, its last good answer will do, not older than that.
+/// `statement: …, fallback: { replica: true, stale: 5m }`: while its server does not answer, a replica may, or else the last good
+/// answer will do, not older than that. `fallback: { error: true }`: neither, whatever a rule behind this one says.
 struct statement_fallback {
     statement_shape statement;
-    std::chrono::milliseconds stale{0};
+    std::chrono::milliseconds stale{0}; ///< 0: no old answer will do
+    bool replica{false};
 
     bool operator==(statement_fallback const&) const = default;
 };
