@@ -163,7 +163,13 @@ void client_session::note_lost() {
 /// Requests of an idle session while its server does not answer anybody.
 awaitable<> client_session::refuse(std::shared_ptr<client_session> self, std::string bytes) {
     auto& s = *self;
-    if (!s.refusal_ && s.keeps_answers_) {
+    bool const between = !s.refusal_ || s.refusal_->between();
+    if (between && !s.lost_at_ && !s.place_->state->silent.load(std::memory_order_relaxed)) { // it has spoken again meanwhile
+        s.refusal_.reset();
+        co_await relay_client_slowly(self, {}, std::move(bytes));
+        co_return;
+    }
+    if (between && s.keeps_answers_) {
         bool const told = co_await s.answer_elsewhere(bytes);
         if (told) {
             relay_client(std::move(self));

@@ -108,7 +108,7 @@ std::string client_session::answer_from_memory(base::byte_view request, allowed_
 /// fallback for keeps its session, and hears of the loss when it asks something else, or when there is a server to connect to again.
 bool client_session::may_outlive_server() const {
     bool const nothing_lost = relay_.idle() || (recording_ && recording_->recorder.untouched());
-    bool const elsewhere = healing_ || asking_ || retried_ || client_writing_ || refusal_;
+    bool const elsewhere = healing_ || asking_ || retried_ || client_writing_ || (refusal_ && !refusal_->between());
     return asks_rule_ && keeps_answers_ && nothing_lost && !elsewhere && !lost_at_ && !draining_ && !said_goodbye_ && client_.is_open() && !client_ended_ &&
            !relay_.server_said_goodbye() && !relay_.terminated() && relay_.client_at_boundary() && relay_.transaction_status() == 'I';
 }
