@@ -215,6 +215,7 @@ class Clients:
     port: int
     count: int = 8
     keep: bool = False
+    pause: float = 0  # between two requests; 0: as little as an application would
     options: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     waiting: dict[int, float] = field(default_factory=dict)
@@ -255,7 +256,7 @@ class Clients:
                 if dead or not self.keep:
                     client.socket.close()
                     client = None
-            time.sleep(0.002 if not code else 0.01)
+            time.sleep(self.pause or (0.002 if not code else 0.01))
         if client is not None:
             client.socket.close()
 
