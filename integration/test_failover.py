@@ -40,6 +40,13 @@ def port_of(port: int, **options) -> int:
         return int(client.rows("SELECT setting FROM pg_settings WHERE name = 'port'")[0][0])
 
 
+def role_port(port: int, **options) -> int:
+    try:
+        return port_of(port, **options)
+    except raw.LoginFailed:  # the replica has not replayed CREATE ROLE yet
+        return 0
+
+
 def login(port: int, parameters: dict[str, str]) -> int:
     with raw.Client(port) as client:
         client.start(raw.V3_0, list({"user": "trust", "database": "test", **parameters}.items()))
@@ -57,10 +64,31 @@ def test_each_client_gets_the_kind_of_server_that_it_asks_for(start_pgmend, pair
     assert login(proxy.port, {"options": "-c pgmend.target_session_attrs=read-only"}) == replica.port
     assert login(proxy.port, {"options": "-c default_transaction_read_only=on"}) == replica.port
     assert login(proxy.port, {"pgmend.target_session_attrs": "read-write"}) == primary.port
+    # By ALTER ROLE and ALTER DATABASE, too; a client's own word comes first.
+    primary.run("CREATE ROLE reporting LOGIN", "ALTER ROLE reporting SET default_transaction_read_only = on",
+                "ALTER ROLE reporting IN DATABASE postgres SET default_transaction_read_only = off")
+    harness.wait_until(lambda: role_port(proxy.port, user="reporting") == replica.port, "pgmend has heard of it")
+    assert login(proxy.port, {"user": "reporting", "default_transaction_read_only": "off"}) == primary.port
+    assert login(proxy.port, {"user": "reporting", "database": "postgres"}) == primary.port
+    assert login(proxy.port, {"user": "trust"}) == primary.port
     # libpq's own test, by what the server says of itself, passes through.
     for wanted, good in (("read-write", True), ("primary", True), ("standby", False)):
         done = harness.psql(proxy.port, "SELECT 1", check=False, target_session_attrs=wanted)
         assert (done.returncode == 0) == good, (wanted, done.stderr)
+
+
+def test_each_host_of_a_list_is_a_server(start_pgmend, pair):
+    primary, replica = pair
+    way = faults.Way(replica.port, "127.0.0.5", primary.port)
+    proxy = start_pgmend(server=primary, start=False, control="user=postgres", health=HEALTH, breaker=QUICK)
+    proxy.config["backends"] = [{"name": "db", "host": f"127.0.0.5,{harness.HOST}", "port": primary.port, "role": "auto", "tls": {"mode": "disable"}}]
+    proxy.write_config()
+    proxy.start()
+    assert port_of(proxy.port) == primary.port
+    harness.wait_until(lambda: login(proxy.port, {"pgmend.target_session_attrs": "prefer-standby"}) == replica.port, "its lag is known")
+    assert {(e["backend"], e["role"]) for e in proxy.events("backend.role")} == {("db.1", "replica"), ("db.2", "primary")}
+    proxy.finish()
+    way.close()
 
 
 def test_a_replica_that_is_too_far_behind_gets_no_clients(start_pgmend, pair):

@@ -26,7 +26,7 @@ namespace pgmend::app {
 }
 
 [[nodiscard]] inline control::monitor_settings monitor_settings_of(config::settings const& from, net::live_settings const& live) {
-    return {live.servers, from.control.value_or(""), from.health};
+    return {live.servers, from.control.value_or(""), from.health, from.routing.read_only_to_replica && live.servers.size() > 1};
 }
 
 } // namespace pgmend::app

@@ -134,7 +134,7 @@ constexpr key keys[] = {
     {.group = "guess", .name = "writes", .type = choice, .usual = "propose", .help = "", .apply = set_writes,
      .choices = std::span{evidence_answers}.first<2>(), .because = "a write is healed on proof only"},
 
-    {"", "read_only_to", choice, "primary", "where sessions go that begin with default_transaction_read_only",
+    {"", "read_only_to", choice, "primary", "where sessions go that begin with default_transaction_read_only, by themselves or by ALTER ROLE or ALTER DATABASE",
      [](d& to, v& x) { to.all->routing.read_only_to_replica = whole<std::size_t>(x) == 1; }, {}, std::span{roles}.first<2>()},
     {"", "max_replay_lag", milliseconds, "10s", "a replica that is further behind gets no new clients",
      [](d& to, v& x) { to.all->routing.most_replay_lag = as<std::chrono::milliseconds>(x); }, {}, {}, second, 24 * hour},

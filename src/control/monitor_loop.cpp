@@ -33,12 +33,23 @@ constexpr auto the_question =
     " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END"
     " OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn";
 
+constexpr auto the_defaults =
+    "; SELECT r.rolname, d.datname, pg_catalog.split_part(c, '=', 2) FROM pg_catalog.pg_db_role_setting AS s LEFT JOIN pg_catalog.pg_roles AS r"
+    " ON r.oid OPERATOR(pg_catalog.=) s.setrole LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
+    " pg_catalog.unnest(s.setconfig) AS c WHERE pg_catalog.split_part(c, '=', 1) OPERATOR(pg_catalog.=) 'default_transaction_read_only'";
+
 /// libpq does not say which errno it met, so this is found out before it is asked.
 bool descriptors_left() {
     int const descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return false;
     (void)::close(descriptor);
     return true;
+}
+
+net::backend_set::defaults defaults_of(pg::rows const& rows) {
+    net::backend_set::defaults out;
+    for (std::size_t i = 0; i < rows.size(); ++i) out.push_back({std::string{rows.text(i, 0)}, std::string{rows.text(i, 1)}, session::is_yes(rows.text(i, 2))});
+    return out;
 }
 
 // Plain functions: see base::log about braces in coroutines.
@@ -142,7 +153,9 @@ pg::task<pg::result<monitor_loop::findings>> monitor_loop::check(std::shared_ptr
         auto const opened = co_await open(w, deadline);
         if (!opened) co_return opened.error();
     }
-    auto const answer = co_await w->connection.query(the_question, deadline);
+    std::string question = the_question;
+    if (settings_.reads_defaults) question += the_defaults;
+    auto const answer = co_await w->connection.query(std::move(question), deadline);
     if (!answer) co_return answer.error();
     auto const& rows = answer->front();
     findings found;
@@ -151,6 +164,7 @@ pg::task<pg::result<monitor_loop::findings>> monitor_loop::check(std::shared_ptr
     found.cluster = rows.text(0, 2);
     auto const position = rows.text(0, 3);
     (void)std::from_chars(position.data(), position.data() + position.size(), found.position);
+    if (answer->size() > 1) found.read_only_defaults = defaults_of((*answer)[1]);
     co_return found;
 }
 
@@ -204,6 +218,7 @@ void monitor_loop::accept(watched& w, findings const& found) {
     judge_cluster(w);
     if (w.foreign) return;
     state.read_only.store(found.read_only, std::memory_order_relaxed);
+    if (found.read_only_defaults && !found.in_recovery) backends_->set_read_only_defaults(*found.read_only_defaults);
     if (found.in_recovery) {
         auto const behind = lag_.of(found.position, now);
         state.lag_ms.store(behind ? behind->count() : -1, std::memory_order_relaxed);

@@ -54,6 +54,7 @@ class monitor_loop {
         bool read_only{false};
         std::string cluster;
         std::uint64_t position{0};
+        std::optional<net::backend_set::defaults> read_only_defaults;
     };
 
     pg::task<void> watch(std::shared_ptr<watched> w);

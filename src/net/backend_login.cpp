@@ -62,10 +62,11 @@ awaitable<client_session::servers_to_try> client_session::servers_for(session::s
         co_return known;
     }
     auto const packet = wire::read_startup(wanted.version, wanted.packet);
-    auto const wish = session::wanted_by(packet, settings_->routing.read_only_to_replica);
     auto const patience = base::steady::now() + all.front()->settings.connect_timeout;
     servers_to_try out;
     for (;;) {
+        auto const defaults = home_.shared().backends->read_only_defaults(); // known as soon as a role is
+        auto const wish = session::wanted_by(packet, settings_->routing.read_only_to_replica, *defaults);
         std::vector<backend::candidate> candidates;
         for (auto const& server : all) candidates.push_back(candidate_of(*server));
         auto const chosen = backend::choose(candidates, wish, settings_->routing.most_replay_lag);

@@ -47,6 +47,16 @@ backend::candidate candidate_of(backend_server const& server) {
 
 backend_set::backend_set() : breakers_{std::random_device{}()} { breakers_.listen(log_change); }
 
+std::shared_ptr<backend_set::defaults const> backend_set::read_only_defaults() const {
+    std::lock_guard const lock{mutex_};
+    return read_only_defaults_;
+}
+
+void backend_set::set_read_only_defaults(defaults now) {
+    std::lock_guard const lock{mutex_};
+    if (now != *read_only_defaults_) read_only_defaults_ = std::make_shared<defaults const>(std::move(now));
+}
+
 std::shared_ptr<server_state> backend_set::state_of(std::string const& name) {
     std::lock_guard const lock{mutex_};
     auto& state = states_[name];

@@ -133,7 +133,8 @@ bool client_session::server_is_back() const {
     auto const& all = settings_->servers;
     std::vector<backend::candidate> candidates;
     for (auto const& server : all) candidates.push_back(candidate_of(*server));
-    auto const wish = session::wanted_by(wire::read_startup(startup_version_, startup_packet_), settings_->routing.read_only_to_replica);
+    auto const wish = session::wanted_by(wire::read_startup(startup_version_, startup_packet_), settings_->routing.read_only_to_replica,
+                                         *home_.shared().backends->read_only_defaults());
     auto const order = backend::choose(candidates, wish, settings_->routing.most_replay_lag).order;
     return std::ranges::any_of(order, [&](std::size_t i) { return all[i] != place_ && all[i]->state->seems_well(); });
 }

@@ -134,6 +134,7 @@ awaitable<> client_session::relay_client_slowly(std::shared_ptr<client_session> 
     if (alive && s.relay_.holding() && !s.healing_) s.server_.wake();
     if (alive && s.relay_.asking()) s.begin_asking();
     else if (alive) relay_client(std::move(self));
+    else s.client_stopped_ = true;
 }
 
 // ------------------------------------------------------------------------------------------- from the server

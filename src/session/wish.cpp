@@ -57,23 +57,37 @@ std::optional<std::string> setting(wire::startup_packet const& packet, std::stri
     return out;
 }
 
-/// PostgreSQL's parse_bool takes every unique beginning.
-bool is_true(std::string_view text) {
-    std::string word;
-    for (char const c : text) word.push_back(lower(c));
-    auto const begins = [&](std::string_view whole, std::size_t least) { return word.size() >= least && whole.starts_with(word); };
-    return begins("true", 1) || begins("yes", 1) || word == "on" || word == "1";
+/// As PostgreSQL's process_settings orders them.
+bool begins_read_only(std::span<read_only_default const> defaults, std::string_view role, std::string_view database) {
+    read_only_default const* best = nullptr;
+    auto const weight = [](read_only_default const& it) { return (it.role.empty() ? 0 : 2) + (it.database.empty() ? 0 : 1); };
+    for (auto const& it : defaults) {
+        bool const is_for = (it.role.empty() || it.role == role) && (it.database.empty() || it.database == database);
+        if (is_for && (best == nullptr || weight(it) > weight(*best))) best = &it;
+    }
+    return best != nullptr && best->on;
 }
 
 } // namespace
 
-backend::wanted_session wanted_by(wire::startup_packet const& packet, bool read_only_to_replica) {
+/// PostgreSQL's parse_bool takes every unique beginning.
+bool is_yes(std::string_view value) {
+    std::string word;
+    for (char const c : value) word.push_back(lower(c));
+    auto const begins = [&](std::string_view whole, std::size_t least) { return word.size() >= least && whole.starts_with(word); };
+    return begins("true", 1) || begins("yes", 1) || word == "on" || word == "1";
+}
+
+backend::wanted_session wanted_by(wire::startup_packet const& packet, bool read_only_to_replica, std::span<read_only_default const> defaults) {
     if (auto const said = setting(packet, "pgmend.target_session_attrs"))
         return backend::wanted_session_of(*said).value_or(backend::wanted_session::primary);
     if (!packet.find("replication").empty()) return backend::wanted_session::primary;
     if (read_only_to_replica) {
-        auto const read_only = setting(packet, "default_transaction_read_only");
-        if (read_only && is_true(*read_only)) return backend::wanted_session::prefer_standby;
+        auto const own = setting(packet, "default_transaction_read_only");
+        auto const user = packet.find("user");
+        auto const database = packet.find("database");
+        bool const read_only = own ? is_yes(*own) : begins_read_only(defaults, user, database.empty() ? user : database);
+        if (read_only) return backend::wanted_session::prefer_standby;
     }
     return backend::wanted_session::primary;
 }

@@ -30,6 +30,21 @@ TEST_CASE("a client may say which kind of server it wants") {
     CHECK(wanted("user\0a\0pgmend.target_session_attrs\0slave\0\0"s) == want::primary);
 }
 
+TEST_CASE("sessions that begin read-only by their role or database do so, too, and what is nearest to them decides") {
+    std::vector<session::read_only_default> const defaults{{"", "", false}, {"reporting", "", true}, {"", "archive", true}, {"reporting", "shop", false}};
+    auto const of = [&](std::string const& packet, bool to_replica = true) {
+        return session::wanted_by(wire::read_startup(wire::protocol_3_0, packet), to_replica, defaults);
+    };
+    CHECK(of("user\0reporting\0\0"s) == want::prefer_standby);
+    CHECK(of("user\0reporting\0\0"s, false) == want::primary);
+    CHECK(of("user\0reporting\0database\0shop\0\0"s) == want::primary);
+    CHECK(of("user\0app\0database\0archive\0\0"s) == want::prefer_standby);
+    CHECK(of("user\0app\0database\0shop\0\0"s) == want::primary);
+    CHECK(of("user\0archive\0\0"s) == want::prefer_standby); // its database has its name
+    CHECK(of("user\0reporting\0default_transaction_read_only\0off\0\0"s) == want::primary);
+    CHECK(of("user\0reporting\0pgmend.target_session_attrs\0primary\0\0"s) == want::primary);
+}
+
 TEST_CASE("sessions that begin read-only prefer a replica where the settings say so") {
     auto const packet = "user\0a\0default_transaction_read_only\0on\0\0"s;
     CHECK(wanted(packet) == want::prefer_standby);

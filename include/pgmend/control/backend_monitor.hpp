@@ -19,6 +19,7 @@ struct monitor_settings {
     std::vector<std::shared_ptr<net::backend_server const>> servers;
     std::string connection; ///< as watcher_settings::connection
     net::health_settings health;
+    bool reads_defaults{false}; ///< which sessions begin read-only
 };
 
 class monitor_loop;

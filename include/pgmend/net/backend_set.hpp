@@ -5,6 +5,7 @@
 #include "pgmend/backend/shared_breaker.hpp"
 #include "pgmend/net/settings.hpp"
 #include "pgmend/net/tls_context.hpp"
+#include "pgmend/session/wish.hpp"
 
 #include <boost/asio/generic/stream_protocol.hpp>
 
@@ -90,10 +91,16 @@ class backend_set {
     [[nodiscard]] bool all_asked() const { return all_asked_.load(std::memory_order_acquire); }
     void set_all_asked(bool asked) { all_asked_.store(asked, std::memory_order_release); }
 
+    /// What the servers' catalog says of sessions that begin read-only; asked where settings want to know.
+    using defaults = std::vector<session::read_only_default>;
+    [[nodiscard]] std::shared_ptr<defaults const> read_only_defaults() const;
+    void set_read_only_defaults(defaults now);
+
     [[nodiscard]] backend::breaker_registry& breakers() { return breakers_; }
 
   private:
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<defaults const> read_only_defaults_{std::make_shared<defaults const>()};
     backend::breaker_registry breakers_;
     std::atomic<bool> all_asked_{true};
     std::map<std::string, std::shared_ptr<server_state>> states_;
