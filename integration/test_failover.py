@@ -255,10 +255,14 @@ FALLBACKS = ("rules:\n"
 
 
 def told(client: raw.Client, request: bytes) -> tuple[str, str]:
-    """SQLSTATE and DETAIL of the error that ends this session."""
-    client.send(request)
-    error = raw.error_of(client.until_closed())
-    assert error is not None
+    """SQLSTATE and DETAIL of the error that ends this session, sooner or later: what is lost or back may have to be noticed first."""
+
+    def ends() -> raw.Message | None:
+        client.send(request)
+        return raw.error_of(client.until("EZ"))
+
+    error = harness.wait_until(ends, "the session ends")
+    client.until_closed()
     return error.get("C"), error.get("D") or ""
 
 
