@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <map>
 
 using namespace pgmend;
@@ -13,7 +14,7 @@ namespace {
 /// Keeps the newest entry of each key.
 class table final : public state::store {
   public:
-    void keep(std::vector<state::change>, kept answer) override { answer({}); }
+    void keep(std::vector<state::change>, kept answer, std::chrono::steady_clock::time_point) override { answer({}); }
     void note(state::change what) override {
         auto const& it = std::get<state::entry>(what);
         entries.insert_or_assign(it.key, it);
