@@ -204,7 +204,7 @@ def test_an_open_breaker_is_in_the_metrics_and_in_readyz(start_pgmend: Any, post
         assert seen['pgmend_breaker_opened_total{breaker="primary.statements"}'] == 1
         assert seen['pgmend_breaker_refused_total{breaker="primary.statements"}'] >= 1
         assert seen["pgmend_ready"] == 0
-        assert seen['pgmend_backend_role{backend="primary",role="primary"}'] == 1
+        harness.wait_until(lambda: http.metrics()['pgmend_backend_role{backend="primary",role="primary"}'] == 1, "it was asked for its role")
         admin.execute("RESET BREAKER primary.statements")
         assert http.get("/readyz")[0] == 200
         assert http.metrics()['pgmend_breaker_state{breaker="primary.statements",state="closed"}'] == 1
