@@ -177,8 +177,8 @@ def test_a_store_of_a_newer_pgmend_is_refused_and_left_as_it_is(start_pgmend: An
 
 
 def test_a_role_with_the_documented_grants_will_do(start_pgmend: Any, postgres: harness.Postgres, database: str, memory: harness.Postgres) -> None:
-    """The owner of the schema goes away; what pgmend needs then, and what a team may see, is what the README says."""
-    readme = (harness.ROOT / "README.md").read_text()
+    """The owner of the schema goes away; what pgmend needs then, and what a team may see, is what docs/state.md says."""
+    readme = (harness.ROOT / "docs" / "state.md").read_text()
     begin = readme.index("GRANT USAGE ON SCHEMA pgmend TO pgmend_writer;")
     grants = readme[begin:readme.index("```", begin)]
     proxy = start(start_pgmend, place(memory)) # makes the schema

@@ -167,6 +167,6 @@ TEST_CASE("a reload that fails is an error that says where") {
 
 TEST_CASE("the manual's table of console commands is the console's own") {
     std::ostringstream readme;
-    readme << std::ifstream{std::string{PGMEND_TEST_DATA} + "/../README.md"}.rdbuf();
+    readme << std::ifstream{std::string{PGMEND_TEST_DATA} + "/../docs/console.md"}.rdbuf();
     CHECK(readme.str().find(admin::describe_commands()) != std::string::npos);
 }
