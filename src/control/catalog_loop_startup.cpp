@@ -82,6 +82,7 @@ pg::task<bool> catalog_loop::read_each(std::vector<std::string> names) {
         bool given{false};
     };
     bool done = true;
+    for (auto const& name : names) (void)find_or_add(name); // who asks meanwhile sees what is still to come
     for (auto const& name : names) {
         auto& d = find_or_add(name);
         if (d.schema) continue;
