@@ -67,7 +67,7 @@ def test_old_names_of_migrations_heal_a_database_that_pgmend_never_saw_change(
         client.execute("UPDATE users SET email = 'c@d' WHERE id = 1")
         assert client.execute("SELECT u.mail, total(2) FROM users u").fetchall() == [("c@d", 2)]
         assert client.execute("SELECT 'sad'::mood::text").fetchall() == [("low",)]
-        assert {e["evidence"] for e in proxy.events("statement.healed")} == {"migration"}
+        harness.wait_until(lambda: {e["evidence"] for e in proxy.events("statement.healed")} == {"migration"}, "the heals are told")
     with psycopg.connect(harness.conninfo(proxy.port, "postgres"), autocommit=True) as other:
         with pytest.raises(psycopg.errors.UndefinedTable):  # learned for another database
             other.execute("SELECT email FROM users")
@@ -91,7 +91,7 @@ def test_a_shared_state_keeps_what_was_learned(postgres: harness.Postgres, datab
             reload = lambda: psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True).execute("RELOAD")  # noqa: E731
             reload()
             assert client.execute("SELECT email FROM users WHERE id = 1").fetchall() == [("a@b",)]
-            assert {e["evidence"] for e in proxy.events("statement.healed")} == {"migration"}
+            harness.wait_until(lambda: {e["evidence"] for e in proxy.events("statement.healed")} == {"migration"}, "the heals are told")
             # A state that does not answer takes nothing away.
             postgres.run("ALTER DATABASE learned ALLOW_CONNECTIONS false", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'learned'")
             reload()

@@ -151,7 +151,7 @@ def test_rules_heal_while_the_catalog_cannot_be_read(tmp_path, start_pgmend, pos
             assert postgres.run("SELECT email_address FROM users WHERE id = 2", database=database) == [("c@x",)]
             assert postgres.run("SELECT city FROM crm.clients WHERE id = 2", database=database) == [("Kiel",)]
             assert ask("SELECT id, total FROM invoices WHERE customer = %s", 1) == [(7, 12)]
-            assert {e["evidence"] for e in proxy.events("statement.healed")} == {"rule"}
+            harness.wait_until(lambda: {e["evidence"] for e in proxy.events("statement.healed")} == {"rule"}, "the heals are told")
             # What no rule is for, and what PostgreSQL accepts, is as without pgmend.
             assert ask("SELECT email_address FROM users WHERE id = 1") == [("a@x",)]
             with pytest.raises(psycopg.errors.UndefinedColumn) as refused:
