@@ -99,6 +99,7 @@ def test_after_a_switch_to_another_cluster_lineage_waits_for_a_person(old: harne
         proxy.config["backends"][0]["port"] = green.port
         proxy.write_config()
         proxy.reload()
+        proxy.wait_for_event("config.reloaded")
         with shop(proxy) as client, psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as console:
             proposed = harness.wait_until(lambda: events(proxy, "lineage.proposed"), "the lineage is proposed", 30)[0]
             assert ended(proxy)
