@@ -51,7 +51,8 @@ std::size_t rewrite_cache::size_of(opinion const& it) {
 }
 
 cached_text& rewrite_cache::find(std::string_view text) {
-    if (auto const found = by_text_.find(text); found != by_text_.end()) {
+    auto const hash = std::hash<std::string_view>{}(text);
+    if (auto const found = by_text_.find({text, hash}); found != by_text_.end()) {
         ++counters_.hits;
         auto& entry = *entries_[found->second];
         entry.used = true;
@@ -60,10 +61,11 @@ cached_text& rewrite_cache::find(std::string_view text) {
     ++counters_.misses;
     auto made = std::make_unique<cached_text>();
     made->text = text;
+    made->hash = hash;
     classify(*made);
     bytes_ += size_of(*made);
     make_room();
-    by_text_.emplace(made->text, entries_.size());
+    by_text_.emplace(key{made->text, hash}, entries_.size());
     entries_.push_back(std::move(made));
     return *entries_.back();
 }
@@ -78,10 +80,10 @@ void rewrite_cache::make_room() {
         }
         ++counters_.evicted;
         bytes_ -= size_of(*entry);
-        by_text_.erase(entry->text);
+        by_text_.erase({entry->text, entry->hash});
         if (hand_ + 1 != entries_.size()) {
             entry = std::move(entries_.back());
-            by_text_[entry->text] = hand_;
+            by_text_.at({entry->text, entry->hash}) = hand_;
         }
         entries_.pop_back();
     }

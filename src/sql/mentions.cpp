@@ -1,5 +1,6 @@
 #include "pgmend/sql/facts.hpp"
 
+#include "sql/byte_block.hpp"
 #include "sql/scanner.hpp"
 
 #include <algorithm>
@@ -120,12 +121,76 @@ class mention_search {
                 return true;
             }
         }
-        if (names_.entries_.empty()) return false;
+        if (names_.entries_.empty() || nothing_like_it()) return false;
         return pass() || (escapes_ && decoded());
     }
 
   private:
     [[nodiscard]] char at(std::size_t i) const { return i < text_.size() ? text_[i] : '\0'; }
+
+    /// Whether no word of the text can be one of the names, wherever it stands: then nobody needs to know where quotes and comments
+    /// begin and end. As with most texts; looks at 64 bytes at a time. false: it has to be read.
+    [[nodiscard]] bool nothing_like_it() const {
+        std::uint64_t words = 0;
+        std::size_t begin = 0; // of the word that goes on
+        bool open = false;
+        for (std::size_t at = 0; at < text_.size(); at += byte_block::size) {
+            byte_block const block{text_, at};
+            for (auto signs = block.equal('\\', '&', '-', '\n', '\r'); signs != 0; signs &= signs - 1) {
+                if (may_escape(at + static_cast<std::size_t>(std::countr_zero(signs)))) return false;
+            }
+            auto const here = block.words();
+            auto const before = behind(here, words);
+            auto starts = here & ~before;
+            for (auto ends = before & ~here; ends != 0; ends &= ends - 1) {
+                if (!open) {
+                    begin = at + static_cast<std::size_t>(std::countr_zero(starts));
+                    starts &= starts - 1;
+                }
+                open = false;
+                if (like_a_name(begin, at + static_cast<std::size_t>(std::countr_zero(ends)))) return false;
+            }
+            if (starts != 0) {
+                begin = at + static_cast<std::size_t>(std::countr_zero(starts));
+                open = true;
+            }
+        }
+        return !open || !like_a_name(begin, text_.size());
+    }
+
+    /// Whether the word may be one of the names, or has more than one in it.
+    [[nodiscard]] bool like_a_name(std::size_t begin, std::size_t end) const {
+        auto const first = index_of(text_[begin]);
+        auto const length = end - begin;
+        if (length > longest_name) return true;
+        if (first <= '9') { // a number or a parameter
+            for (auto i = begin + 1; i < end; ++i) {
+                if (!characters::is_digit(text_[i])) return true;
+            }
+            if (length == 1 && first == '$') return true;
+        }
+        return (names_.lengths_[first] >> length & 1U) != 0 && look_up(text_.substr(begin, length), begin);
+    }
+
+    /// Whether a literal or a name may say something else than its bytes because of the sign at `at`: a backslash, U&, or a newline or a
+    /// comment between two literals, which then are one.
+    [[nodiscard]] bool may_escape(std::size_t at) const {
+        switch (text_[at]) {
+        case '\\': return true;
+        case '&': return this->at(at + 1) == '\'' || this->at(at + 1) == '"';
+        case '-': return this->at(at + 1) == '-' && literal_before(at);
+        default: break;
+        }
+        auto next = at;
+        while (next < text_.size() && characters::is_space(text_[next])) ++next;
+        return this->at(next) == '\'' && literal_before(at);
+    }
+
+    /// Whether what ends in front of `at` is a literal.
+    [[nodiscard]] bool literal_before(std::size_t at) const {
+        while (at > 0 && characters::is_space(text_[at - 1])) --at;
+        return at > 0 && text_[at - 1] == '\'';
+    }
 
     /// The words of the text; sets `escapes_` where a literal or a name may say something else than its bytes.
     bool pass() {

@@ -1,61 +1,62 @@
 // A quick look at a text: most hold one statement that neither ends a transaction nor changes what names mean.
 #include "pgmend/sql/facts.hpp"
 
+#include "sql/byte_block.hpp"
 #include "sql/scanner.hpp"
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cstdint>
-#include <cstring>
 
 namespace pgmend::sql {
 namespace {
 
-/// Positions looked at in one go, without a branch: compilers make vector instructions of it.
-constexpr std::size_t block = 64;
-constexpr std::size_t ahead = 4; ///< bytes that are read behind a position
-
 struct signs {
-    std::uint8_t odd{0};    ///< what needs a scanner: comments, backslashes, dollar quotes, a semicolon, U&"…"
-    std::uint8_t into{0};   ///< SELECT INTO, perhaps
-    std::uint8_t config{0}; ///< set_config(), perhaps
-    std::uint8_t single{0}; ///< an odd number of single quotes
-    std::uint8_t twice{0};  ///< of double quotes
+    bool odd{false};    ///< what needs a scanner: comments, backslashes, dollar quotes, a semicolon, U&"…", an open quote
+    bool into{false};   ///< SELECT INTO, perhaps
+    bool config{false}; ///< set_config(), perhaps
 };
 
-void look_at(char const* p, signs& found) {
-    auto const small = [](char c) { return static_cast<char>(c | 0x20); };
-    std::uint8_t odd = 0, into = 0, config = 0, single = 0, twice = 0;
-    for (std::size_t i = 0; i < block; ++i) {
-        char const c = p[i], d = p[i + 1];
-        bool const comment = ((c == '-') & (d == '-')) | ((c == '/') & (d == '*'));
-        bool const dollar = (c == '$') & (static_cast<std::uint8_t>(d - '0') > 9);
-        odd = static_cast<std::uint8_t>(odd | comment | dollar | (c == '\\') | (c == ';') | ((c == '&') & (d == '"')));
-        single = static_cast<std::uint8_t>(single ^ (c == '\''));
-        twice = static_cast<std::uint8_t>(twice ^ (c == '"'));
-        into = static_cast<std::uint8_t>(into | ((small(c) == 'i') & (small(d) == 'n') & (small(p[i + 2]) == 't') & (small(p[i + 3]) == 'o')));
-        config = static_cast<std::uint8_t>(config | ((small(c) == 's') & (small(d) == 'e') & (small(p[i + 2]) == 't') & (p[i + 3] == '_') & (small(p[i + 4]) == 'c')));
+/// Whether these letters stand there, in any case.
+bool letters(char const* p, std::string_view small) {
+    for (auto const c : small) {
+        if (characters::lower(*p++) != c) return false;
     }
-    found.odd |= odd;
-    found.into |= into;
-    found.config |= config;
-    found.single ^= single;
-    found.twice ^= twice;
+    return true;
 }
 
+/// `text`: of a SELECT or the like, so it does not begin with any of what is looked for.
 signs look_at(std::string_view text) {
     signs found;
-    std::size_t at = 0;
-    for (; at + block + ahead <= text.size() && found.odd == 0; at += block) look_at(text.data() + at, found);
-    // The rest, with blanks behind it.
-    while (at < text.size() && found.odd == 0) {
-        std::array<char, block + ahead> rest;
-        rest.fill(' ');
-        auto const count = std::min(text.size() - at, rest.size());
-        std::memcpy(rest.data(), text.data() + at, count);
-        look_at(rest.data(), found);
-        at += block;
+    std::uint64_t single = 0, twice = 0; // as many bits as there are quotes, or an even number fewer
+    auto const next = [text](std::size_t i) { return i + 1 < text.size() ? text[i + 1] : ' '; };
+    for (std::size_t at = 0; at < text.size(); at += byte_block::size) {
+        byte_block const block{text, at};
+        if (block.equal('\\', ';') != 0) {
+            found.odd = true;
+            return found;
+        }
+        for (auto it = block.equal('-', '/', '&', '$'); it != 0; it &= it - 1) {
+            auto const i = at + static_cast<std::size_t>(std::countr_zero(it));
+            char const c = text[i], d = next(i);
+            if (c == '-' ? d == '-' : c == '/' ? d == '*' : c == '&' ? d == '"' : !characters::is_digit(d)) {
+                found.odd = true;
+                return found;
+            }
+        }
+        single ^= block.equal('\'');
+        twice ^= block.equal('"');
+        for (auto it = block.equal('_', 'o', 'O'); it != 0; it &= it - 1) {
+            auto const i = at + static_cast<std::size_t>(std::countr_zero(it));
+            if (i < 4) continue;
+            if (text[i] == '_') {
+                if (characters::lower(text[i - 1]) == 't' && letters(text.data() + i - 3, "set") && characters::lower(next(i)) == 'c') found.config = true;
+            } else if (characters::lower(text[i - 1]) == 't' && letters(text.data() + i - 3, "int")) {
+                found.into = true;
+            }
+        }
     }
+    found.odd = std::popcount(single) % 2 != 0 || std::popcount(twice) % 2 != 0;
     return found;
 }
 
@@ -128,9 +129,9 @@ statement_kind plain_statement(std::string_view text) {
     auto const kind = kind_of(text);
     if (kind == statement_kind::empty) return kind;
     auto const found = look_at(text);
-    if (found.odd != 0 || found.config != 0 || found.single != 0 || found.twice != 0 || (commented && !quotes_close(text))) return statement_kind::empty;
+    if (found.odd || found.config || (commented && !quotes_close(text))) return statement_kind::empty;
     bool const may_make = kind == statement_kind::select || kind == statement_kind::with;
-    return found.into != 0 && may_make ? statement_kind::empty : kind;
+    return found.into && may_make ? statement_kind::empty : kind;
 }
 
 } // namespace pgmend::sql

@@ -29,14 +29,19 @@ double nanoseconds(F&& work) {
     return rounds[rounds.size() / 2];
 }
 
+/// What the names of the measurements to be made contain; empty: all are.
+inline std::string_view wanted;
+
 template <class F>
 void measure(char const* name, F&& work) {
+    if (std::string_view{name}.find(wanted) == std::string_view::npos) return;
     std::printf("%-52s %12.1f ns\n", name, nanoseconds(work));
 }
 
 /// Also by the length of a text.
 template <class F>
 void measure_text(char const* name, std::string_view text, F&& work) {
+    if (std::string_view{name}.find(wanted) == std::string_view::npos) return;
     auto const cost = nanoseconds(work);
     std::printf("%-52s %12.1f ns %9.2f us/KiB\n", name, cost, cost / 1000.0 * 1024.0 / static_cast<double>(text.size()));
 }

@@ -77,6 +77,26 @@ TEST_CASE("a mention is found at every place of every text") {
     }
 }
 
+TEST_CASE("a mention is found at every distance from the beginning") {
+    name_set const names{{"wanted", "in two"}};
+    static constexpr std::string_view forms[] = {"wanted", "\"wanted\"", "'wanted'", "'in two'", "E'wan\\x74ed'", "U&\"wan\\0074ed\"", "'wan'\n'ted'", "'wan'\r\n\n 'ted'",
+                                                 "'wan' -- so\n'ted'", "$1wanted", "12wanted", "$a$wanted$a$", "$$a wanted$$", "'' wanted", "wan/**/ted,wanted"};
+    static constexpr std::string_view others[] = {"wante", "'wan' 'x'", "'wan'\n, 'ted'", "-- wanted\n", "/* wanted */", "$1", "12", "wanted_", "in two", "intwo"};
+    for (std::size_t distance = 0; distance < 140; ++distance) {
+        auto const before = std::string(distance, ' ');
+        for (auto const form : forms) {
+            INFO(distance << ' ' << form);
+            REQUIRE(mentions(before + std::string{form}, names));
+            REQUIRE(mentions(before + std::string{form} + " from t", names));
+        }
+        for (auto const other : others) {
+            INFO(distance << ' ' << other);
+            bool const all_of_it = other == "in two"; // however it is written: one too many
+            REQUIRE(mentions(before + std::string{other} + " from t", names) == all_of_it);
+        }
+    }
+}
+
 TEST_CASE("each kind of statement is told by its first words") {
     CHECK(kind_of("") == kind::empty);
     CHECK(kind_of(" ; -- x") == kind::empty);

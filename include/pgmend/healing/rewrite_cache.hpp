@@ -42,6 +42,7 @@ struct opinion {
 /// What a text is, whatever the schema.
 struct cached_text {
     std::string text;
+    std::size_t hash{0};              ///< of the text
     bool changes_session{false};      ///< names may mean something else in the session behind it
     bool begins_transaction{false};
     bool controls_transaction{false};
@@ -86,6 +87,16 @@ class rewrite_cache {
     [[nodiscard]] counters const& counts() const { return counters_; }
 
   private:
+    /// A text, and its hash: long ones are not hashed anew with each step.
+    struct key {
+        std::string_view text;
+        std::size_t hash;
+        bool operator==(key const& other) const { return hash == other.hash && text == other.text; }
+    };
+    struct hash_of {
+        std::size_t operator()(key const& it) const { return it.hash; }
+    };
+
     void make_room();
     [[nodiscard]] static std::size_t size_of(cached_text const& entry);
     [[nodiscard]] static std::size_t size_of(opinion const& it);
@@ -95,7 +106,7 @@ class rewrite_cache {
     std::size_t hand_{0};
     counters counters_;
     std::vector<std::unique_ptr<cached_text>> entries_; ///< in any order: the clock
-    std::unordered_map<std::string_view, std::size_t> by_text_; ///< keys point into the entries
+    std::unordered_map<key, std::size_t, hash_of> by_text_; ///< keys point into the entries
 };
 
 } // namespace pgmend::healing
