@@ -79,7 +79,7 @@ awaitable<session::advice> client_session::ask() {
             break;
         }
         if (need.confirm) {
-            check.confirmed(asked.sql, asked.parameter_types);
+            check.confirmed(asked.sql, asked.parameter_types, inquiry.sqlstate());
             confirmed = true;
         }
         if (need.verify) check.verified(asked.sql, asked.parameter_types, inquiry.refused());
@@ -92,29 +92,72 @@ awaitable<session::advice> client_session::ask() {
 /// What the relay has seen in the server's answers.
 void client_session::note_news() {
     if (!check_) return;
+    if (retried_) note_retry();
     check_->set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
     if (relay_.take_schema_changed()) home_.shared().schemas->hint_changed(identity_.database);
     for (auto const& note : relay_.take_answered()) log_healed(*note);
     if (auto const trouble = relay_.take_trouble()) note_trouble(*trouble);
-    for (auto const& text : relay_.take_executed_again()) remember({.outcome = "healed", .tier = 1, .plan = &text->plan, .text = text.get()});
+    for (auto const& it : relay_.take_executed()) note_executed(*it.text, it.after_failure ? 2 : 1);
+    for (auto const& it : relay_.take_refused()) note_without_heal(*it.note, it.sqlstate);
+}
+
+/// One execution of a healed statement counts once, however it was sent.
+void client_session::note_executed(healing::healed_text const& text, unsigned tier) {
+    auto const took = std::exchange(healed_in_, {});
+    report(text.plan, true);
+    note_heal(text, true, text.sqlstate, took, static_cast<int>(tier));
+    remember({.outcome = "healed", .tier = tier, .plan = &text.plan, .text = &text, .sqlstate = text.sqlstate, .duration = took});
+}
+
+/// It was sent as it is, since there is no heal, and the client has its error, which could not be held.
+void client_session::note_without_heal(session::answer_note const& note, std::string_view sqlstate) const {
+    auto const& why = *note.refusal;
+    count_refusal(why.kind);
+    auto const fingerprint = healing::fingerprint(note.refused_sql);
+    auto const before = healing::normalized(note.refused_sql);
+    state::drift_row row;
+    row.fingerprint = fingerprint;
+    row.before = before;
+    row.reason = why.reason;
+    std::vector<base::log_field> fields{{"database", identity_.database},
+                                        {"user", identity_.user},
+                                        {"application_name", relay_.application_name()},
+                                        {"client", peer_},
+                                        {"fingerprint", fingerprint},
+                                        {"sqlstate", sqlstate}};
+    healing::plan const* proposed = nullptr;
+    if (!why.proposals.empty()) {
+        proposed = &why.proposals.front().what;
+        row.pattern = proposed->pattern;
+        row.evidence = learning::name_of(proposed->evidence);
+        row.after = healing::normalized(proposed->sql);
+        fields.emplace_back("pattern", proposed->pattern);
+    }
+    remember({.outcome = "refused", .tier = 1, .plan = proposed, .sql = note.refused_sql, .reason = why.reason, .sqlstate = sqlstate});
+    note_drift(state::drift_outcome::refused, std::move(row));
+    fields.emplace_back("before", before);
+    fields.emplace_back("reason", why.reason);
+    auto const tags = tags_of(note.refused_sql);
+    add_tags(fields, tags);
+    fields.emplace_back("tier", 1);
+    base::log(log_level::info, "statement.refused", fields);
 }
 
 void client_session::log_healed(session::answer_note const& note) {
-    report(note.healed->plan, true);
     auto const took = std::exchange(asked_for_, std::chrono::microseconds{0});
-    note_heal(*note.healed, true, {}, took, 1);
-    remember({.outcome = "healed", .tier = 1, .plan = &note.healed->plan, .text = note.healed.get(), .duration = took});
+    healed_in_ += took;
     if (!base::log_enabled(log_level::info)) return;
     auto const& text = *note.healed;
     std::vector<base::log_field> fields{{"database", identity_.database},
                                         {"user", identity_.user},
                                         {"application_name", relay_.application_name()},
                                         {"client", peer_},
-                                        {"fingerprint", text.fingerprint},
-                                        {"pattern", text.plan.pattern},
-                                        {"evidence", learning::name_of(text.plan.evidence)},
-                                        {"before", text.before},
-                                        {"after", text.after}};
+                                        {"fingerprint", text.fingerprint}};
+    if (!text.sqlstate.empty()) fields.emplace_back("sqlstate", text.sqlstate);
+    fields.emplace_back("pattern", text.plan.pattern);
+    fields.emplace_back("evidence", learning::name_of(text.plan.evidence));
+    fields.emplace_back("before", text.before);
+    fields.emplace_back("after", text.after);
     auto const tags = tags_of(text.original);
     add_tags(fields, tags);
     fields.emplace_back("tier", 1);
@@ -125,7 +168,10 @@ void client_session::log_healed(session::answer_note const& note) {
 void client_session::log_remarks() {
     using kind = session::statement_check::remark::kind_type;
     for (auto const& it : check_->take_remarks()) {
-        if (it.refusal) report(*it.refusal);
+        if (it.kind == kind::proposed) { // it is sent as it is, and told of when it has failed
+            report(*it.refusal);
+            continue;
+        }
         remember_remark(it);
         auto const before = healing::normalized(it.sql);
         auto const fingerprint = healing::fingerprint(it.sql);
@@ -139,8 +185,6 @@ void client_session::log_remarks() {
             fields.emplace_back("evidence", learning::name_of(it.text->plan.evidence));
         } else if (it.drift) {
             fields.emplace_back("pattern", it.drift->pattern);
-        } else if (it.refusal && !it.refusal->proposals.empty()) {
-            fields.emplace_back("pattern", it.refusal->proposals.front().what.pattern);
         }
         state::drift_row row;
         row.fingerprint = fingerprint;
@@ -152,22 +196,15 @@ void client_session::log_remarks() {
         } else if (it.drift) {
             row.pattern = it.drift->pattern;
         }
-        if (it.refusal) row.reason = it.refusal->reason;
-        // A refused one is sent as it is, and counted when its error comes.
-        if (it.kind != kind::refused)
-            note_drift(it.kind == kind::drifted ? state::drift_outcome::silent : state::drift_outcome::observed, std::move(row));
+        note_drift(it.kind == kind::drifted ? state::drift_outcome::silent : state::drift_outcome::observed, std::move(row));
         fields.emplace_back("before", before);
         if (it.text) fields.emplace_back("after", it.text->after);
-        if (it.refusal) fields.emplace_back("reason", it.refusal->reason);
         if (it.drift) fields.emplace_back("blocked", it.blocked);
         auto const tags = tags_of(it.sql);
         add_tags(fields, tags);
         fields.emplace_back("tier", 1);
-        switch (it.kind) {
-        case kind::observed: base::log(log_level::info, "statement.observed", fields); break;
-        case kind::refused: base::log(log_level::info, "statement.refused", fields); break;
-        case kind::drifted: base::log(log_level::warning, "statement.drifted", fields); break;
-        }
+        if (it.kind == kind::observed) base::log(log_level::info, "statement.observed", fields);
+        else base::log(log_level::warning, "statement.drifted", fields);
     }
 }
 

@@ -94,6 +94,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         std::vector<std::uint32_t> left_out; ///< of its messages
         std::string nothing;                 ///< what is executed in their place
         std::string notice;    ///< a frame; empty: the usual one
+        std::shared_ptr<healing::healed_text const> text; ///< what was sent
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
         bool may_run_again{false}; ///< what ran before the failed statement
         std::chrono::steady_clock::time_point began{std::chrono::steady_clock::now()};
@@ -233,6 +234,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void note_news();
     void log_remarks();
     void log_healed(session::answer_note const& note);
+    void note_executed(healing::healed_text const& text, unsigned tier);
+    void note_without_heal(session::answer_note const& note, std::string_view sqlstate) const;
     void remember_remark(session::statement_check::remark const& it) const;
 
     worker& home_;
@@ -281,6 +284,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::chrono::steady_clock::time_point began_{std::chrono::steady_clock::now()};
     std::chrono::steady_clock::time_point login_began_;
     std::chrono::microseconds asked_for_{0}; ///< what the next heal of tier 1 has cost so far
+    std::chrono::microseconds healed_in_{0}; ///< the same of what was healed and is not executed yet
     std::uint32_t cancel_process_{0};
     std::string cancel_secret_;
     bool healing_{false};         ///< the client's direction waits at the gate

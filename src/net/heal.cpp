@@ -277,6 +277,7 @@ awaitable<bool> client_session::heal() {
             ? wire::notice_response(fmt::format("pgmend healed this statement: {}", heal->plan.pattern))
             : std::string{};
         std::string const at_once{relay_.begin_retry(retry, std::move(notice))};
+        heal->text = retry.text;
         retried_ = std::move(heal);
         alive = co_await client_.write_all(at_once);
         alive = alive && co_await server_.write_all(retry.bytes);
@@ -332,14 +333,20 @@ void client_session::note_retry() {
     bool const healed = relay_.take_healed();
     if (!healed && !relay_.take_retry_failed()) return;
     log_heal(healed ? "statement.healed" : "statement.refused", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
-    if (healed || !relay_.retry_was_denied()) report(retried_->plan, healed); // else anybody without permission could have it suspended
-    remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
     auto& machine = retried_->machine;
-    auto text = std::make_shared<healing::healed_text const>(healing::make_healed_text(retried_->plan, machine.sql()));
-    auto const took = std::chrono::steady_clock::now() - retried_->began;
+    auto text = retried_->text;
+    auto const took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - retried_->began);
+    // One that was prepared counts when it is executed, perhaps by a later request.
+    bool const executed = !machine.statement() || text->plan.once;
+    if (healed && !executed) {
+        healed_in_ = took;
+    } else {
+        if (healed || !relay_.retry_was_denied()) report(retried_->plan, healed); // else anybody without permission could have it suspended
+        remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
+        if (!text->plan.once) note_heal(*text, healed, machine.sqlstate(), took, 2);
+    }
     if (auto const statement = machine.statement(); healed && statement && !text->plan.for_once())
         check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view(), machine.sqlstate() == wire::sqlstate::feature_not_supported);
-    if (!text->plan.once) note_heal(*text, healed, machine.sqlstate(), std::chrono::duration_cast<std::chrono::microseconds>(took), 2);
     // One that PostgreSQL had accepted, in another shape (0A000), goes on as it is in other sessions.
     if (healed && !text->plan.for_once() && machine.sqlstate() != wire::sqlstate::feature_not_supported)
         check_->judge().learn(machine.sql(), machine.view(), check_->circumstances(), machine.parameter_types(), std::move(text), std::chrono::steady_clock::now());
@@ -382,6 +389,7 @@ void client_session::log_heal(std::string_view event, healing_under_way const& h
     if (!reason.empty()) fields.emplace_back("reason", reason);
     auto const tags = tags_of(heal.machine.sql());
     add_tags(fields, tags);
+    fields.emplace_back("tier", 2);
     fields.emplace_back("duration_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count());
     base::log(log_level::info, event, fields);
 }

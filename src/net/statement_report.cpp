@@ -96,7 +96,7 @@ void client_session::remember_remark(session::statement_check::remark const& it)
     switch (it.kind) {
     case kind::observed:
         return remember({.outcome = "observed", .plan = it.text ? &it.text->plan : nullptr, .text = it.text.get(), .sql = it.sql});
-    case kind::refused: return; // it is sent as it is, and remembered when it has failed
+    case kind::proposed: return; // remembered when it has failed
     case kind::drifted:
         (it.blocked ? home_.counted().drifts_blocked : home_.counted().drifts).add();
         return remember({.outcome = it.blocked ? "blocked" : "drifted", .sql = it.sql, .pattern = it.drift->pattern});

@@ -85,7 +85,9 @@ void heal_machine::find_portal(base::byte_view name) {
         auto const frame = message(i);
         if (frame.empty() || frame[0] != 'B') continue;
         wire::cursor in{body_of(frame)};
-        if (in.text() == name) return find_statement(in.text());
+        if (in.text() != name) continue;
+        bind_ = i;
+        return find_statement(in.text());
     }
     refuse("a portal of an earlier request");
 }
@@ -284,8 +286,12 @@ std::string heal_machine::abort_again() {
 
 retry_request heal_machine::retry() {
     auto const& types = plan_->parameter_types ? *plan_->parameter_types : parameter_types_;
-    auto again = build(plan_->sql, types, true);
-    again.text = std::make_shared<healed_text const>(healing::make_healed_text(*plan_, sql_));
+    auto text = healing::make_healed_text(*plan_, sql_);
+    text.sqlstate = error_.code;
+    auto note = std::make_shared<answer_note>();
+    note->healed = std::make_shared<healed_text const>(std::move(text));
+    auto again = build(plan_->sql, types, true, note);
+    again.text = note->healed;
     again.decisive = request_.failed;
     again.whole_text = plan_->statements > 1;
     return again;
@@ -296,7 +302,9 @@ retry_request heal_machine::retry_without(healing::plan plan, std::vector<std::u
     left_out_ = std::move(left_out);
     nothing_ = nothing;
     auto again = build(sql_, parameter_types_, false);
-    again.text = std::make_shared<healed_text const>(healing::make_healed_text(plan, sql_));
+    auto text = healing::make_healed_text(std::move(plan), sql_);
+    text.sqlstate = error_.code;
+    again.text = std::make_shared<healed_text const>(std::move(text));
     // None of it has succeeded before all of it has, as far as the answers can be kept back.
     again.decisive = static_cast<std::uint32_t>(messages_.size()) - 1;
     return again;
@@ -342,9 +350,23 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
     }
 }
 
+/// Whether the Bind with this number is one of the failed text.
+bool heal_machine::binds_the_text(std::uint32_t index) const {
+    wire::cursor in{body_of(message(index))};
+    (void)in.text();
+    if (in.text() != statement_name_) return false;
+    for (auto i = index; i-- > 0;) {
+        auto const frame = message(i);
+        if (frame.empty() || frame[0] != 'P') continue;
+        if (wire::cursor{body_of(frame)}.text() == statement_name_) return i == parse_;
+    }
+    return parse_ == earlier;
+}
+
 /// Everything from the first message on that a rollback has undone. `prepare_again`: the failed text was prepared ahead of
-/// those, and has to be prepared anew under its name.
-retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again) {
+/// those, and has to be prepared anew under its name. `note`: of each Bind of it.
+retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again,
+                                  std::shared_ptr<answer_note const> const& note) {
     retry_request again;
     again.first = request_.first;
     auto const expect_own = [&](request_kind kind) { again.answers.push_back({kind, true, {}}); };
@@ -395,7 +417,9 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         if (ends) close(statement_name_);
         if (!left_out_.empty() && header.type == 'S') close(own_rows);
         append_message(again.bytes, at, sql, types);
-        again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, {}});
+        // What ran before the failure was counted then.
+        bool const counts = note && header.type == 'B' && (at >= request_.failed || at == bind_) && binds_the_text(at);
+        again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, counts ? note : nullptr});
     }
     return again;
 }

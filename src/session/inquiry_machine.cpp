@@ -93,6 +93,7 @@ void inquiry_machine::on_original(char type, base::byte_view body) {
     if (type != 'E') return;
     auto const fields = wire::read_error(body);
     if (!fields || !is_of_the_text(fields->code)) still_refused_ = false;
+    else if (sqlstate_.empty()) sqlstate_ = fields->code;
 }
 
 std::optional<healing::session_view> inquiry_machine::view() const {

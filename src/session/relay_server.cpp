@@ -81,7 +81,15 @@ bool relay_machine::advance(char type) {
     auto const done = [&](request_kind expected, bool effect) {
         if (kind != expected) return true; // not to be expected: nothing is known any more
         if (queue_.front().note) note_success();
-        if (kind == request_kind::parse || kind == request_kind::bind) answered_text_ = queue_.front().note ? queue_.front().note->healed : nullptr;
+        if (kind == request_kind::parse || kind == request_kind::bind) {
+            auto const& edited = queue_.front().note ? queue_.front().note->healed : nullptr;
+            if (edited != answered_text_) bound_ = 0;
+            answered_text_ = edited;
+            if (kind == request_kind::bind) ++bound_;
+        } else if (kind == request_kind::execute && answered_text_ && bound_ > 0) { // a portal that goes on is no other execution
+            --bound_;
+            note_executed(answered_text_);
+        }
         if (!queue_.front().own) {
             if (effect && first_effect_ == nothing) first_effect_ = answered_;
             ++answered_;
@@ -120,6 +128,12 @@ void relay_machine::note_success() {
     counted_ = note;
     news_ = true;
     answered_notes_.push_back(note);
+    if (queue_.front().kind == request_kind::query) note_executed(note->healed);
+}
+
+void relay_machine::note_executed(std::shared_ptr<healed_text const> const& text) {
+    executed_.push_back({text, retried_text_ == text});
+    news_ = true;
 }
 
 /// A statement of the client's is complete. One that waited behind another, or in the same text, began when that one ended.
@@ -127,10 +141,6 @@ void relay_machine::note_finished(base::byte_view tag) {
     if (queue_.empty() || queue_.front().own) return;
     auto const& front = queue_.front();
     bool const edited = (front.note && front.note->healed) || (front.kind == request_kind::execute && answered_text_);
-    if (front.kind == request_kind::execute && answered_text_ && !(counted_ && counted_->healed == answered_text_)) {
-        executed_again_.push_back(answered_text_);
-        news_ = true;
-    }
     auto const began = std::max(front.began_us, finished_us_);
     finished_us_ = meter_.now_us;
     meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
@@ -199,6 +209,7 @@ void relay_machine::on_ready(char status) {
     effect_passed_on_ = part_passed_on_ = failed_ = copy_in_ = false;
     retried_text_.reset();
     answered_text_.reset();
+    bound_ = 0;
     counted_.reset();
     noticed_.reset();
     if (queue_.empty() && !open_) {
@@ -354,6 +365,10 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             if (fields && fields->severity != "ERROR") server_fatal_ = true;
             if (fields) note_trouble(*fields);
             if (fields && !own) meter_.failed(fields->code);
+            if (fields && !queue_.empty() && queue_.front().note && queue_.front().note->refusal && is_drift(*fields)) {
+                refused_.push_back({queue_.front().note, std::string{fields->code}});
+                news_ = true;
+            }
             auto const shown = error_for_client(frame, body);
             if (first_effect_ == nothing) first_effect_ = answered_;
             effect_passed_on_ = true;

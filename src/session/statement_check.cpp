@@ -111,7 +111,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     made.guardable = text.guardable;
     made.splits = text.guardable && judge_->may_be_split(text);
     if (note && note->healed) note_edited(made, std::move(note), types);
-    else made.note = std::move(note);
+    else if (note && !note->refusal) made.note = std::move(note);
     prepared_.insert_or_assign(std::move(name), std::move(made));
 }
 
@@ -253,9 +253,15 @@ advice statement_check::advice_of(healing::cached_text& text, opinion& it) {
     };
     switch (it.kind) {
     case opinion::kind_type::fits: break;
-    case opinion::kind_type::refused:
-        if (it.reason && !it.reason->proposals.empty()) remark_once(remark::kind_type::refused, false);
+    case opinion::kind_type::refused: {
+        if (!it.reason || it.reason->kind == healing::refusal_kind::not_drift) break;
+        if (!it.reason->proposals.empty()) remark_once(remark::kind_type::proposed, false);
+        auto note = std::make_shared<answer_note>();
+        note->refusal = it.reason;
+        note->refused_sql = text.text;
+        given.note = std::move(note);
         break;
+    }
     case opinion::kind_type::silent: {
         bool const block = it.drift->writes && settings.silent == healing::silent_answer::block_writes &&
                            settings.healing_mode == healing::mode::heal;
@@ -341,8 +347,15 @@ opinion* statement_check::asked_about(base::byte_view sql, std::vector<catalog::
     return it != nullptr && it->kind == opinion::kind_type::heal ? it : nullptr;
 }
 
-void statement_check::confirmed(base::byte_view sql, std::vector<catalog::oid> const& types) {
-    if (auto* const it = asked_about(sql, types)) it->confirmed = clock_();
+void statement_check::confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate) {
+    auto* const it = asked_about(sql, types);
+    if (it == nullptr) return;
+    it->confirmed = clock_();
+    if (sqlstate.empty() || it->text->sqlstate == sqlstate) return;
+    auto text = std::make_shared<healing::healed_text>(*it->text);
+    text->sqlstate = sqlstate;
+    it->text = std::move(text);
+    it->note.reset(); // it has the text, too
 }
 
 void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused) {
@@ -354,7 +367,6 @@ void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> co
     }
     it->kind = opinion::kind_type::refused;
     it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
-    remarks_.push_back({remark::kind_type::refused, std::string{sql}, it->text, nullptr, it->reason, false});
 }
 
 } // namespace pgmend::session

@@ -45,7 +45,7 @@ void session_benches() {
     check.learn(view);
     (void)check.consider(drifted, {}, false);
     check.verified(drifted, {}, std::nullopt);
-    check.confirmed(drifted, {});
+    check.confirmed(drifted, {}, "42703");
 
     measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false).guard; });
     measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false).note != nullptr; });
@@ -62,7 +62,7 @@ void session_benches() {
     });
     measure("session: Query and ReadyForQuery, healed from the cache", [&] {
         auto const sent = relay.on_client(query).forward.size();
-        return sent + relay.on_server(answer).consumed + relay.take_answered().size();
+        return sent + relay.on_server(answer).consumed + relay.take_answered().size() + relay.take_executed().size();
     });
 
     // What observing costs: the same statement, counted nowhere, and counted with a look at the clock in each direction.

@@ -505,6 +505,7 @@ struct scripted : session::preflight {
     session::advice look_at_bind(base::byte_view statement, bool) override {
         session::advice any;
         any.controls_transaction = any.ends_transaction = !statement.empty();
+        any.note = bound;
         if (statement == "outdated") any.prepare = std::make_shared<session::prepare_again const>(session::prepare_again{"SELECT email", {23}});
         return any;
     }
@@ -513,6 +514,7 @@ struct scripted : session::preflight {
     void settled(char) override {}
 
     std::map<std::string, session::advice> answers;
+    std::shared_ptr<session::answer_note const> bound;
     std::vector<std::uint64_t> tokens;
     std::vector<std::string> unseen;
     bool is_active{true};
@@ -589,6 +591,74 @@ TEST_CASE("a text that is known to need it is sent edited, in one piece with wha
     CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + execute() + sync_message());
     r.server(frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
     CHECK(r.take_client() == frame('1') + frame('2') + error({"C22012", "P30"}) + ready());
+}
+
+TEST_CASE("an edited statement counts once for each time that it is executed, however it was sent") {
+    checked_relay r;
+    r.check.answers["SELECT email"] = edit_to("SELECT email_address AS email");
+    r.check.bound = r.check.answers["SELECT email"].note;
+    auto const executed = [&] { return r.machine.take_executed().size(); };
+    auto const answered = [&] { return r.machine.take_answered().size(); };
+
+    r.client(query("SELECT email"));
+    r.server(row + row + complete("SELECT 2") + ready());
+    CHECK(executed() == 1);
+    CHECK(answered() == 1);
+
+    r.client(parse("s", "SELECT email") + sync_message());
+    r.server(frame('1') + ready());
+    CHECK(executed() == 0); // prepared only
+    CHECK(answered() == 1);
+    for (int i = 0; i < 3; ++i) {
+        r.client(bind("s") + execute() + sync_message());
+        r.server(frame('2') + row + complete("SELECT 1") + ready());
+        CHECK(executed() == 1);
+    }
+    CHECK(answered() == 0);
+
+    r.client(parse("", "SELECT email") + bind("") + execute() + sync_message());
+    r.server(frame('1') + frame('2') + row + complete("SELECT 1") + ready());
+    CHECK(executed() == 1);
+    CHECK(answered() == 1);
+
+    // A pipeline, with portals that are executed later than others were bound.
+    r.client(bind("s") + bind("s") + execute() + execute() + bind("s") + execute() + sync_message());
+    r.server(frame('2') + frame('2') + complete("SELECT 0") + complete("SELECT 0") + frame('2') + complete("SELECT 0") + ready());
+    CHECK(executed() == 3);
+
+    // A portal that is fetched from in parts is executed once; one that fails is not.
+    r.client(bind("s") + execute() + execute() + sync_message());
+    r.server(frame('2') + row + frame('s') + row + complete("SELECT 1") + ready());
+    CHECK(executed() == 1);
+    r.client(bind("s") + execute() + sync_message());
+    r.server(frame('2') + error({"C22012"}) + ready());
+    CHECK(executed() == 0);
+    r.check.bound = nullptr;
+    r.client(bind("other") + execute() + sync_message());
+    r.server(frame('2') + complete("SELECT 0") + ready());
+    CHECK(executed() == 0);
+}
+
+TEST_CASE("an error that was to be expected and could not be held is told of, any other is not") {
+    checked_relay r;
+    session::advice refused;
+    auto note = std::make_shared<session::answer_note>();
+    note->refusal = std::make_shared<healing::refusal const>(healing::refusal{"no rule", healing::refusal_kind::dropped, {}});
+    refused.note = note;
+    r.check.answers["SELECT flag"] = refused;
+    r.in_transaction(); // without a savepoint nothing is held
+    r.client(query("SELECT flag"));
+    CHECK(r.take_server() == query("SELECT flag"));
+    r.server(error({"C42703", "P8"}) + ready('E'));
+    auto const told = r.machine.take_refused();
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].sqlstate == "42703");
+    CHECK(told[0].note == note);
+    CHECK(r.take_client() == error({"C42703", "P8"}) + ready('E'));
+
+    r.client(query("SELECT flag"));
+    r.server(error({"C25P02"}) + ready('E'));
+    CHECK(r.machine.take_refused().empty());
 }
 
 TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and only a refusal shows") {

@@ -19,6 +19,7 @@ struct healed_text {
     std::string before;
     std::string after;
     std::string fingerprint;
+    std::string sqlstate; ///< what PostgreSQL refuses the original with, where that was seen; else empty
 };
 
 [[nodiscard]] healed_text make_healed_text(plan made, std::string_view original);

@@ -21,6 +21,8 @@ struct answer_note {
     std::shared_ptr<healed_text const> healed; ///< positions in errors are those of the edited text
     std::string notice;                        ///< a frame for the client ahead of a successful answer; or empty
     std::string error;                         ///< a frame in the place of the server's error; or empty
+    std::shared_ptr<healing::refusal const> refusal; ///< sent as it is, since there is no heal: why; or null
+    std::string refused_sql;                   ///< with `refusal`: what was sent
 };
 
 struct expected_answer {

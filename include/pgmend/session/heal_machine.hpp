@@ -100,7 +100,9 @@ class heal_machine {
     step end_of_phase();
     void refuse(std::string reason);
     void begin_transaction_again(std::string& out, std::vector<expected_answer>& answers);
-    [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again);
+    [[nodiscard]] bool binds_the_text(std::uint32_t index) const;
+    [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again,
+                                      std::shared_ptr<answer_note const> const& note = nullptr);
 
     failed_request const& request_;
     std::vector<base::byte_view> messages_; // of the request
@@ -123,6 +125,7 @@ class heal_machine {
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text
+    std::uint32_t bind_{earlier};       // of the Bind of the portal whose Execute or Describe failed
     std::string sql_;
     std::string statement_name_;
     std::vector<std::uint32_t> parameter_types_;

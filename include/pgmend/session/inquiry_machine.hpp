@@ -47,6 +47,8 @@ class inquiry_machine {
     [[nodiscard]] std::optional<std::string> const& refused() const { return refused_; }
     /// Of all originals asked about. False also where that could not be told.
     [[nodiscard]] bool still_refused() const { return still_refused_; }
+    /// With what the first one is refused that is.
+    [[nodiscard]] std::string const& sqlstate() const { return sqlstate_; }
 
   private:
     [[nodiscard]] std::size_t originals() const;
@@ -65,6 +67,7 @@ class inquiry_machine {
     std::vector<std::uint32_t> parameter_types_;
     std::optional<verification> verification_;
     std::optional<std::string> refused_;
+    std::string sqlstate_;
 };
 
 } // namespace pgmend::session

@@ -53,6 +53,18 @@ struct server_trouble {
     bool idle{false};   ///< no request was under way
 };
 
+/// An edited statement that was executed.
+struct executed_text {
+    std::shared_ptr<healed_text const> text;
+    bool after_failure{false}; ///< in the retry of a request, which had failed
+};
+
+/// A statement that failed, and of which that was to be expected.
+struct refused_text {
+    std::shared_ptr<answer_note const> note; ///< it has a refusal
+    std::string sqlstate;
+};
+
 /// A request sent again.
 struct retry_request {
     std::string bytes;
@@ -168,11 +180,15 @@ class relay_machine {
     [[nodiscard]] bool retry_was_denied() const { return retry_denied_; }
     [[nodiscard]] bool retrying() const { return mode_ == mode::retrying; }
 
-    /// Texts edited before they were sent and answered without an error since the last call.
+    /// Texts edited before they were sent that the server has accepted since the last call. Those of a Parse were not executed by that.
     [[nodiscard]] std::vector<std::shared_ptr<answer_note const>> take_answered() { return std::exchange(answered_notes_, {}); }
 
-    /// Statements that were prepared edited, and executed again since the last call: not those that take_answered() tells of.
-    [[nodiscard]] std::vector<std::shared_ptr<healed_text const>> take_executed_again() { return std::exchange(executed_again_, {}); }
+    /// Edited statements that were executed since the last call, each as often as it was: those that take_answered() tells of, too, but not
+    /// a Query that take_healed() tells of.
+    [[nodiscard]] std::vector<executed_text> take_executed() { return std::exchange(executed_, {}); }
+
+    /// Texts known to have no heal, whose own errors the client got since the last call, without having been held.
+    [[nodiscard]] std::vector<refused_text> take_refused() { return std::exchange(refused_, {}); }
 
     // ---- the session
 
@@ -229,6 +245,7 @@ class relay_machine {
     void note_trouble(wire::error_view const& fields);
     void on_ready(char status);
     void note_success();
+    void note_executed(std::shared_ptr<healed_text const> const& text);
     void note_finished(base::byte_view tag);
     [[nodiscard]] base::byte_view error_for_client(base::byte_view frame, base::byte_view body);
     [[nodiscard]] healed_text const* text_of_failed() const;
@@ -306,8 +323,10 @@ class relay_machine {
     bool retry_failed_{false};
     bool retry_denied_{false};
     std::vector<std::shared_ptr<answer_note const>> answered_notes_;
-    std::vector<std::shared_ptr<healed_text const>> executed_again_;
+    std::vector<executed_text> executed_;
+    std::vector<refused_text> refused_;
     std::shared_ptr<healed_text const> answered_text_; // of the statement parsed or bound last, if it was sent edited
+    std::uint32_t bound_{0};            // so often was it bound and not executed yet
     std::shared_ptr<answer_note const> counted_; // the last one among them, until the end of its request
     std::shared_ptr<answer_note const> noticed_; // whose notice the client has got, likewise
 

@@ -59,8 +59,8 @@ class statement_check final : public preflight {
     void learn(healing::session_view view);
     /// What the verification of `consider`'s text has told. A reason where it was refused.
     void verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused);
-    /// PostgreSQL still refuses the original of `consider`'s text.
-    void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types);
+    /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
+    void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
 
     void set_parameters(std::string const& client_encoding, bool standard_conforming_strings, std::string const& application_name);
     /// A statement was prepared edited after it had failed, in a session with this view. `shape_only`: PostgreSQL accepts the original, but
@@ -73,9 +73,9 @@ class statement_check final : public preflight {
     [[nodiscard]] rules::circumstances circumstances() const { return {who_.database, who_.user, application_name_, now_()}; }
     [[nodiscard]] database_judge& judge() { return *judge_; }
 
-    /// Texts about which the log has something to say, once each: observed, silently drifted or proposed.
+    /// Texts about which there is something to say, once each: observed, silently drifted, or a heal of them waits for approval.
     struct remark {
-        enum class kind_type : std::uint8_t { observed, refused, drifted } kind{kind_type::observed};
+        enum class kind_type : std::uint8_t { observed, proposed, drifted } kind{kind_type::observed};
         std::string sql;
         std::shared_ptr<healing::healed_text const> text;
         std::shared_ptr<healing::silent_drift const> drift;

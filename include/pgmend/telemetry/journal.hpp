@@ -33,7 +33,7 @@ struct heal_record {
     std::string fingerprint;
     std::string outcome;  ///< healed, failed, observed, refused, drifted, blocked
     unsigned tier{1};
-    std::string sqlstate; ///< of the first error; empty in tier 1
+    std::string sqlstate; ///< that the original gets, where that was seen
     std::string pattern;
     std::string evidence;
     std::string reason;   ///< why not
