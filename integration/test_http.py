@@ -21,6 +21,7 @@ import pytest
 
 import faults
 import harness
+import raw as frames
 
 pytestmark = pytest.mark.pgmend
 
@@ -333,6 +334,37 @@ def test_pause_lets_transactions_end_and_holds_the_next_back(start_pgmend: Any) 
             assert again.execute("SELECT 1").fetchone() == (1,)
         with pytest.raises(psycopg.errors.SyntaxError):
             admin.execute("PAUSE one two")
+
+
+def test_pause_does_not_wait_for_replication_connections_and_says_so(start_pgmend: Any, postgres: harness.Postgres, database: str) -> None:
+    proxy = start_pgmend()
+    slot = f"pause_{database}"
+    postgres.run(f"SELECT pg_create_logical_replication_slot('{slot}', 'test_decoding')", "CREATE TABLE t (id int)", database=database)
+    told: list[str | None] = []
+    with frames.Client(proxy.port) as stream, psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin, \
+         psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as app, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        admin.add_notice_handler(lambda d: told.append(d.message_primary))
+        stream.log_in(user="postgres", database=database, replication="database")
+        stream.send(frames.query(f"START_REPLICATION SLOT {slot} LOGICAL 0/0"))
+        stream.until("W")
+        assert ("logical", database) in [(r[18], r[2]) for r in admin.execute("SHOW CLIENTS").fetchall()]
+        admin.execute(f"PAUSE {database}")
+        assert told == ["1 replication connection goes on"]
+        held = pool.submit(lambda: app.execute("SELECT 1").fetchone())
+        admin.execute("PAUSE") # of all
+        assert len(told) == 2
+        postgres.run("INSERT INTO t VALUES (1)", database=database)
+        while b"INSERT: id[integer]:1" not in stream.until("d")[-1].body: # it streams on
+            pass
+        assert not held.done()
+        admin.execute("RESUME")
+        assert held.result(harness.LIMIT) == (1,)
+        admin.execute(f"KILL {database}")
+        stream.until_closed()
+        harness.wait_until(lambda: (told.clear(), admin.execute("PAUSE"), not told)[-1], "it is gone, and there is nothing to say")
+        admin.execute("RESUME")
+    harness.wait_until(lambda: not postgres.run(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'")[0][0], "the stream has ended")
+    postgres.run(f"SELECT pg_drop_replication_slot('{slot}')", database=database)
 
 
 def test_a_scrape_is_quick_with_many_clients_and_patterns(start_pgmend: Any, postgres: harness.Postgres) -> None:

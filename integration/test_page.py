@@ -61,11 +61,14 @@ def test_a_newcomer_finds_what_broke_who_sends_it_and_what_to_write_and_approves
             shop.execute("SELECT id, flag FROM page_users")
 
         # What broke, who sends it, and what to write instead.
-        harness.wait_until(lambda: "2 statements from 1 application still use old names. 1 of them fails." in text_of(browser, "#verdict .big"), "the page says what happened")
+        harness.wait_until(lambda: "2 statements of 1 application were written for an older schema. pgmend heals 1, 1 fails." in text_of(browser, "#verdict .big"), "the page says what happened")
         assert "public.page_users.email was renamed → email_address" in text_of(browser, "#verdict").replace("  ", " ")
-        assert "broke 1 statement of web-shop" in text_of(browser, "#changes-list")
+        assert "1 statement of web-shop still uses the old name" in text_of(browser, "#changes-list")
         panel = '#drift-list [data-app="web-shop"]'
         assert browser.execute_script("return [...document.querySelectorAll(arguments[0] + ' ins')].map(e => e.textContent.trim())", panel)[:2] != []
+        marked = browser.execute_script("return [...document.querySelectorAll(arguments[0] + ' .sql')].map(e => [...e.querySelectorAll('del, ins')].map(p => p.localName + ' ' + p.textContent))", panel)
+        assert ["del email", "ins email_address AS email", "del email", "ins email_address"] in marked  # the old name is marked, although it stays as the label
+        assert "known from the catalog's own history" in text_of(browser, panel) and "Fails until you decide on: dropped column public.page_users.flag" in text_of(browser, panel)
         assert "email_address AS " in text_of(browser, panel) and "'a@b'" not in text_of(browser, "body")
 
         # A decision: the page asks for the token, and refuses a wrong one.
@@ -77,7 +80,7 @@ def test_a_newcomer_finds_what_broke_who_sends_it_and_what_to_write_and_approves
         field.send_keys(Keys.ENTER)
         harness.wait_until(lambda: [r for r in admin.execute("SHOW PATTERNS").fetchall() if r[0] == pattern and r[4] == "active"], "the pattern is approved")
         assert shop.execute("SELECT id, flag FROM page_users").fetchall() == [(1, None)]
-        harness.wait_until(lambda: "pgmend handles all of them" in text_of(browser, "#verdict .big"), "the page shows the heal")
+        harness.wait_until(lambda: "pgmend heals all of them" in text_of(browser, "#verdict .big"), "the page shows the heal")
         assert "No decision is waiting" in text_of(browser, "#patterns-list")
 
         # Keys, the dark, and a phone.

@@ -70,7 +70,12 @@ void resume_pattern(request r) { decide(std::move(r), control::decision::resume,
 
 void pause(request r) {
     log_command(r.name.empty() ? "PAUSE" : "PAUSE " + r.name, r);
-    r.from->pause(r.name, [answer = std::move(r.answer)] { answer(rows{}); });
+    r.from->pause(r.name, [answer = std::move(r.answer)](std::size_t replicating) {
+        if (replicating == 0) return answer(rows{});
+        answer(session::console_notice{
+            fmt::format("{} replication connection{} on", replicating, replicating == 1 ? " goes" : "s go"),
+            "PAUSE does not hold them back: a stream never ends by itself. SHOW CLIENTS lists them; KILL ends them."});
+    });
 }
 
 void resume(request r) {

@@ -27,7 +27,7 @@ constexpr console_column database_columns[] = {
 constexpr console_column session_columns[] = {
     {"type"}, {"user"}, {"database"}, {"state"}, {"addr"}, {"port", integer}, {"local_addr"}, {"local_port", integer}, {"connect_time"},
     {"request_time"}, {"wait", integer}, {"wait_us", integer}, {"close_needed", integer}, {"ptr"}, {"link"}, {"remote_pid", integer},
-    {"tls"}, {"application_name"}};
+    {"tls"}, {"application_name"}, {"replication"}};
 constexpr console_column pool_columns[] = {
     {"database"}, {"user"}, {"cl_active", integer}, {"cl_waiting", integer}, {"cl_active_cancel_req", integer},
     {"cl_waiting_cancel_req", integer}, {"sv_active", integer}, {"sv_active_cancel", integer}, {"sv_being_canceled", integer},
@@ -38,7 +38,8 @@ constexpr console_column stats_columns[] = {
     {"database"}, {"total_xact_count", integer}, {"total_query_count", integer}, {"total_received", integer}, {"total_sent", integer},
     {"total_xact_time", integer}, {"total_query_time", integer}, {"total_wait_time", integer}, {"avg_xact_count", integer},
     {"avg_query_count", integer}, {"avg_recv", integer}, {"avg_sent", integer}, {"avg_xact_time", integer}, {"avg_query_time", integer},
-    {"avg_wait_time", integer}};
+    {"avg_wait_time", integer},
+    {"total_requests", integer}}; // as before PgBouncer 1.8: an exporter that Debian has still asks for it
 constexpr console_column memory_columns[] = {{"name"}, {"size", integer}, {"used", integer}, {"free", integer}, {"memtotal", integer}};
 // pgmend's own.
 constexpr console_column heal_columns[] = {
@@ -99,7 +100,7 @@ constexpr command commands[] = {
     {.name = "RESET BREAKER", .argument = "name", .tag = "RESET", .help = "close it and forget what it counted", .columns = {}, .run = reset_breaker, .takes = argument_type::breaker},
     {.name = "DISABLE BREAKER", .argument = "name", .tag = "DISABLE", .help = "close it for good: it counts nothing until it is enabled or reset", .columns = {}, .run = disable_breaker, .takes = argument_type::breaker},
     {.name = "ENABLE BREAKER", .argument = "name", .tag = "ENABLE", .help = "let a disabled one count again", .columns = {}, .run = enable_breaker, .takes = argument_type::breaker},
-    {"PAUSE", "[database]", "PAUSE", "let transactions end, hold statements back until RESUME; returns when none is under way", {}, pause, false, argument_type::database},
+    {"PAUSE", "[database]", "PAUSE", "let transactions end, hold statements back until RESUME; returns when none is under way; replication connections go on", {}, pause, false, argument_type::database},
     {"RESUME", "[database]", "RESUME", "let statements go on after PAUSE", {}, resume, false, argument_type::database},
     {"KILL", "[database]", "KILL", "end its connections now; new ones are let in", {}, kill, false, argument_type::database},
     {"RELOAD", "", "RELOAD", "read settings, certificates and rules again, as SIGHUP; a bad file changes nothing and is an error", {}, reload},

@@ -33,7 +33,7 @@ console_row connection_row(net::session_figures const& s, bool server) {
     return {server ? "S" : "C", s.user, s.database, s.logged_in ? "active" : "login", address, port, std::nullopt, std::nullopt,
             server ? std::nullopt : std::optional{time_text(s.connected)}, std::nullopt, "0", "0", "0", own + (server ? "s" : "c"),
             s.server.empty() ? "" : own + (server ? "c" : "s"), server ? text_of(s.server_process) : "0",
-            (server ? s.server_tls : s.client_tls) ? "on" : "", s.application_name};
+            (server ? s.server_tls : s.client_tls) ? "on" : "", s.application_name, std::string{s.replication}};
 }
 
 } // namespace

@@ -34,7 +34,7 @@ void show_stats(request r) {
         out.push_back({name, text_of(it.transactions), text_of(it.statements), text_of(it.received_bytes), text_of(it.sent_bytes),
                        text_of(it.transaction_us), text_of(it.statement_us), text_of(it.wait_us), per_second(of_late.transactions),
                        per_second(of_late.statements), per_second(of_late.received_bytes), per_second(of_late.sent_bytes),
-                       each(of_late.transaction_us, of_late.transactions), each(of_late.statement_us, of_late.statements), per_second(of_late.wait_us)});
+                       each(of_late.transaction_us, of_late.transactions), each(of_late.statement_us, of_late.statements), per_second(of_late.wait_us), text_of(it.statements)});
     }
     r.answer(std::move(out));
 }

@@ -297,22 +297,27 @@ class application {
     }
 
     /// Until no paused session has anything under way.
-    awaitable<> wait_for_pause(std::function<void()> answer) {
+    awaitable<> wait_for_pause(std::function<void(std::size_t)> answer) {
         net::timer pause{context_.get_executor()};
         for (;;) {
-            auto const sum = std::make_shared<std::pair<std::atomic<std::size_t>, std::atomic<std::size_t>>>(); // busy, answered
+            struct progress {
+                std::atomic<std::size_t> busy{0};
+                std::atomic<std::size_t> replicating{0};
+                std::atomic<std::size_t> answered{0};
+            };
+            auto const sum = std::make_shared<progress>();
             for (auto const& worker : workers_)
-                worker->count_busy([sum](std::size_t busy) {
-                    sum->first += busy;
-                    ++sum->second;
+                worker->count_busy([sum](net::worker::pause_progress const& of_one) {
+                    sum->busy += of_one.busy;
+                    sum->replicating += of_one.replicating;
+                    ++sum->answered;
                 });
             do {
                 pause.expires_after(std::chrono::milliseconds{5});
                 co_await pause.async_wait(use_tuple);
-            } while (sum->second < workers_.size());
-            if (sum->first == 0) break;
+            } while (sum->answered < workers_.size());
+            if (sum->busy == 0) co_return answer(sum->replicating);
         }
-        answer();
     }
 
     /// Until no client is left, or the grace is over.
@@ -343,7 +348,7 @@ class application {
         from.sessions = [this](auto answer) { gather_sessions(workers_, std::move(answer)); };
         from.configuration = [this](auto answer) { asio::post(context_, [this, answer] { answer(config::summary_lines(settings_)); }); };
         from.observed = &observatory_;
-        from.pause = [this](std::string database, std::function<void()> answer) {
+        from.pause = [this](std::string database, std::function<void(std::size_t)> answer) {
             for (auto const& worker : workers_) worker->pause(database);
             asio::post(context_, [this, answer = std::move(answer)] { asio::co_spawn(context_, wait_for_pause(answer), asio::detached); });
         };

@@ -55,6 +55,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     bool wait_in_silence();
     void follow_pause(); ///< what the worker says of this database
     [[nodiscard]] bool is_paused() const { return paused_; }
+    [[nodiscard]] bool is_replicating() const { return logged_in_ && identity_.replication; }
     [[nodiscard]] bool is_idle() const { return lost_at_ || relay_.idle(); }
     [[nodiscard]] std::string const& database() const { return identity_.database; }
     [[nodiscard]] bool is_logged_in() const { return logged_in_; }

@@ -47,6 +47,7 @@ session_figures client_session::figures() const {
     out.client_tls = client_.is_tls();
     out.connected = std::chrono::system_clock::now() -
                     std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::steady_clock::now() - began_);
+    if (identity_.replication && !at_console_) out.replication = identity_.logical ? "logical" : "physical";
     if (at_console_ || !server_.is_open()) return out;
     out.server = server_.peer_text();
     out.server_process = cancel_process_;

@@ -287,7 +287,7 @@ void client_session::look_again() {
 }
 
 void client_session::follow_pause() {
-    if (!logged_in_ || at_console_) return;
+    if (!logged_in_ || at_console_ || identity_.replication) return; // a stream would never come to its end
     paused_ = home_.is_paused(identity_.database);
     if (paused_ || healing_ || !std::exchange(client_at_gate_, false)) return;
     auto go_on = [self = shared_from_this()]() mutable { relay_client(std::move(self)); };

@@ -210,12 +210,14 @@ void worker::kill(std::string database) {
     boost::asio::post(context_, std::move(end));
 }
 
-void worker::count_busy(std::function<void(std::size_t)> answer) {
+void worker::count_busy(std::function<void(pause_progress)> answer) {
     auto look = [this, answer = std::move(answer)] {
-        std::size_t busy = 0;
-        for (auto const* const session : sessions_)
-            if (session->is_paused() && !session->is_idle()) ++busy;
-        answer(busy);
+        pause_progress now;
+        for (auto const* const session : sessions_) {
+            if (session->is_paused() && !session->is_idle()) ++now.busy;
+            if (session->is_replicating() && is_paused(session->database())) ++now.replicating;
+        }
+        answer(now);
     };
     boost::asio::post(context_, std::move(look));
 }

@@ -163,11 +163,13 @@ console_machine::step console_machine::on_answer(console_answer answer, std::str
     auto const run = *std::exchange(running_, std::nullopt);
     auto* const error = std::get_if<console_error>(&answer);
     if (error != nullptr) fail(*error, out);
+    if (auto const* const notice = std::get_if<console_notice>(&answer)) out += wire::notice_response(notice->message, notice->detail);
+    auto* const found = std::get_if<std::vector<console_row>>(&answer);
+    auto rows = found != nullptr ? std::move(*found) : std::vector<console_row>{};
     if (run.simple) {
         if (error != nullptr) {
             simple_.clear();
         } else {
-            auto const& rows = std::get<std::vector<console_row>>(answer);
             if (!wanted_.columns.empty()) append_description(out, wanted_.columns, {});
             for (auto const& row : rows) append_row(out, wanted_.columns, row, {});
             append_complete(out, wanted_.tag);
@@ -179,7 +181,7 @@ console_machine::step console_machine::on_answer(console_answer answer, std::str
         skipping_ = true;
     } else if (auto const it = portals_.find(run.portal); it != portals_.end()) {
         it->second.ran = true;
-        it->second.rows = std::move(std::get<std::vector<console_row>>(answer));
+        it->second.rows = std::move(rows);
         send_rows(it->second, run.most_rows, out);
     }
     return advance(out);

@@ -1,5 +1,6 @@
 #include "pgmend/session/login_machine.hpp"
 
+#include "pgmend/session/wish.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
@@ -18,10 +19,6 @@ constexpr std::int32_t authentication_sasl_final = 12;
 constexpr std::size_t secret_bytes_3_0 = 4;
 constexpr std::size_t secret_bytes_3_2 = 32; // as PostgreSQL 18
 
-bool is_true(base::byte_view value) {
-    return value == "true" || value == "on" || value == "yes" || value == "1" || value == "t" || value == "y";
-}
-
 } // namespace
 
 login_machine::login_machine(std::uint32_t requested_version, base::byte_view startup_body, settings own)
@@ -32,7 +29,8 @@ login_machine::login_machine(std::uint32_t requested_version, base::byte_view st
     if (identity_.database.empty()) identity_.database = identity_.user;
     identity_.application_name = packet.find("application_name");
     auto const replication = packet.find("replication");
-    identity_.replication = replication == "database" || is_true(replication);
+    identity_.logical = replication == "database";
+    identity_.replication = identity_.logical || is_yes(replication);
 
     for (auto const& [key, value] : packet.parameters)
         if (key.starts_with("_pq_.")) unknown_options_.emplace_back(key);

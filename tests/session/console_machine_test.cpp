@@ -31,9 +31,11 @@ struct fixture {
     console_machine machine{known};
     int ran{0};
     bool fails{false};
+    bool notices{false};
 
     session::console_answer answer() {
         ++ran;
+        if (notices) return session::console_notice{"done, but", "for a reason"};
         if (fails) return session::console_error{"55000", "no", {}};
         if (machine.wanted().columns.empty()) return std::vector<session::console_row>{};
         return std::vector<session::console_row>{{"a", "-2", "0.5"}, {std::nullopt, "1", "0"}};
@@ -90,6 +92,13 @@ TEST_CASE("a query of the console is answered with rows, and several commands on
     it.fails = true;
     CHECK(types(it.says(query("DO; SHOW"))) == "E(55000)Z");
     CHECK(it.ran == 5);
+}
+
+TEST_CASE("what there is to say about a command that was carried out goes ahead of its tag") {
+    fixture it;
+    it.notices = true;
+    CHECK(types(it.says(query("DO"))) == "NCZ");
+    CHECK(types(it.says(parse("", "DO") + bind("") + execute() + sync_message())) == "12NCZ");
 }
 
 TEST_CASE("the extended protocol of the console describes, binds, executes in parts and in binary") {

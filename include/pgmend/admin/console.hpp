@@ -33,8 +33,9 @@ struct console_sources {
     std::function<void(std::function<void(std::vector<std::pair<std::string, std::string>>)>)> configuration;
     /// As SIGHUP; answers with what is wrong with the files, or with nothing.
     std::function<void(std::function<void(std::string)>)> reload;
-    /// Statements of this database (empty: of all) wait from now on, once their transactions have ended; answers when none is under way.
-    std::function<void(std::string, std::function<void()>)> pause;
+    /// Statements of this database (empty: of all) wait from now on, once their transactions have ended; answers when none is under way, with
+    /// the number of replication connections, which go on.
+    std::function<void(std::string, std::function<void(std::size_t)>)> pause;
     std::function<void(std::string)> resume;
     std::function<void(std::string)> kill;
     /// As SIGTERM.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace pgmend::net {
 
@@ -19,6 +20,7 @@ struct session_figures {
     std::uint32_t server_process{0};
     bool client_tls{false};
     bool server_tls{false};
+    std::string_view replication{"none"}; ///< or physical, logical
     std::chrono::system_clock::time_point connected; ///< of the client
 };
 

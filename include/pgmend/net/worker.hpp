@@ -62,8 +62,12 @@ class worker {
     void pause(std::string database);
     void resume(std::string database);
     void kill(std::string database);
-    /// Any thread: answers with how many paused sessions still have something under way, on this thread.
-    void count_busy(std::function<void(std::size_t)> answer);
+    struct pause_progress {
+        std::size_t busy{0};        ///< paused sessions that still have something under way
+        std::size_t replicating{0}; ///< sessions that go on, since they replicate
+    };
+    /// Any thread: answers on this thread.
+    void count_busy(std::function<void(pause_progress)> answer);
     [[nodiscard]] bool is_paused(std::string const& database) const { return paused_all_ || paused_.contains(database); }
 
     // For sessions, on this thread only.

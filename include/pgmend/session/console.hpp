@@ -37,7 +37,13 @@ struct console_error {
 /// Values in text, as PostgreSQL writes them; nothing: NULL. Each row has a value for each column.
 using console_row = std::vector<std::optional<std::string>>;
 
-using console_answer = std::variant<std::vector<console_row>, console_error>;
+/// A command without rows has been carried out, and there is something to say about it.
+struct console_notice {
+    std::string message;
+    std::string detail;
+};
+
+using console_answer = std::variant<std::vector<console_row>, console_error, console_notice>;
 
 /// Port: the table of commands. Only looks things up, so it may be asked from any thread.
 class console_commands {

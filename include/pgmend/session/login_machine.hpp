@@ -17,6 +17,7 @@ struct session_identity {
     std::string database;
     std::string application_name;
     bool replication{false};
+    bool logical{false}; ///< replication=database: it takes SQL, too
 };
 
 /// Relays a login between a client and a server: authentication passes through untouched, but for

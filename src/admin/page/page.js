@@ -30,6 +30,7 @@ const store = { // a browser may forbid it
 let token = store.get("sessionStorage", "pgmend-token") || "";
 let access = { read_needs_token: false, can_decide: false };
 let tables = null;
+let newest = null; // what was asked last
 
 function headers() { return token ? { Authorization: "Bearer " + token } : {}; }
 
@@ -83,17 +84,33 @@ function difference(before, after) {
   for (let i = a.length - 1; i >= 0; --i)
     for (let j = b.length - 1; j >= 0; --j)
       same[i][j] = a[i] === b[j] ? same[i + 1][j + 1] + 1 : Math.max(same[i + 1][j], same[i][j + 1]);
-  let kind = "", part = "";
-  const flush = () => { if (part) it.append(kind ? h(kind, {}, part) : part); part = ""; };
-  const put = (next, word) => { if (next !== kind) { flush(); kind = next; } part += word; };
+  const parts = []; // [kind, text], neighbours of different kinds
+  const put = (kind, word) => {
+    if (parts.length && parts.at(-1)[0] === kind) parts.at(-1)[1] += word;
+    else parts.push([kind, word]);
+  };
   let i = 0, j = 0;
   while (i < a.length || j < b.length) {
     if (i < a.length && j < b.length && a[i] === b[j]) { put("", a[i++]); ++j; }
     else if (i < a.length && (j >= b.length || same[i + 1][j] >= same[i][j + 1])) put("del", a[i++]);
     else put("ins", b[j++]);
   }
-  flush();
+  label_old_names(parts);
+  it.append(...parts.map(([kind, text]) => (kind ? h(kind, {}, text) : text)));
   return it;
+}
+/** In `x AS y`, written for y, the y that stays is another one than the y that goes: old name and label only look the same. */
+function label_old_names(parts) {
+  for (let n = 0; n + 1 < parts.length; ++n) {
+    const [kind, text] = parts[n];
+    const kept = kind === "ins" && /\bAS\s*$/i.test(text) && parts[n + 1][0] === "" ? parts[n + 1][1].match(/^(\s*)([\p{L}\p{N}_$."]+)/u) : null;
+    if (!kept) continue;
+    parts[n][1] += kept[0];
+    parts[n + 1][1] = parts[n + 1][1].slice(kept[0].length);
+    const gap = kept[1]; // where it was the kept word's, what goes has none
+    if (n > 0 && parts[n - 1][0] === "del") parts[n - 1][1] += gap + kept[2];
+    else { parts.splice(n, 0, ["del", kept[2]]); ++n; }
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- what belongs together
@@ -101,16 +118,33 @@ function difference(before, after) {
 /** Whether a heal's name speaks of what the change was of. */
 function belongs(change, drift) {
   if (change.database !== drift.database || !drift.pattern) return false;
-  return drift.pattern.split("; ").some((p) => {
+  return parts_of(drift).some((p) => {
     const names = p.split(/[\s:]+/);
     if (names.includes(change.name)) return true;
     return change.kind === "moved" && change.object === "table" && names.some((n) => n.startsWith(change.name + "."));
   });
 }
+const parts_of = (d) => (d.pattern ? d.pattern.split("; ") : []);
+/** Those heals of a statement that wait for a decision. */
+const waiting = (d, proposed) => parts_of(d).filter((part) => proposed.some((p) => p.database === d.database && p.pattern === part));
 const works = (d) => d.outcome === "healed";
 const failing = (d) => d.outcome === "refused" || d.outcome === "failed" || d.outcome === "blocked";
 const sender = (d) => d.application_name || d.application || `(no application_name, user ${d.user})`;
-const last = (name) => name.slice(name.lastIndexOf(".") + 1);
+/** Whether a statement fails because of this change: another one may be to blame, whose heal waits for a decision. */
+function fails_by(change, d, proposed) {
+  if (!failing(d)) return false;
+  const blocking = waiting(d, proposed);
+  return !blocking.length || blocking.some((part) => belongs(change, { ...d, pattern: part }));
+}
+const sources = { lineage: "the catalog's own history", rule: "your rule", approved: "a person's approval", migration: "a migration file",
+                  hint: "PostgreSQL's hint", similarity: "a similar name", advisor: "the advisor" };
+const times = (n) => (Number(n) === 1 ? "once" : `${number(n)} times`);
+/** What became of its runs. */
+function runs(d) {
+  const others = { healed: "failed before that", failed: "failed", refused: "failed", observed: "passed as it is", drifted: "passed as it is", blocked: "blocked" };
+  return [d.healed > 0 && h("span", {}, "healed ", h("b", {}, times(d.healed))),
+    d.not_healed > 0 && h("span", {}, `${others[d.outcome] || "not healed"} `, h("b", {}, times(d.not_healed)))];
+}
 
 function outcome_tag(d) {
   const tags = { healed: ["healed", "good"], failed: ["heal failed", "bad"], refused: ["fails", "bad"], observed: ["would be healed", "warn"],
@@ -119,20 +153,22 @@ function outcome_tag(d) {
   return h("span", { class: `tag ${tone}` }, text);
 }
 
-function statement(d, with_sender) {
+function statement(d, with_sender, proposed) {
   const copied = d.after && d.after !== d.before;
+  const blocking = failing(d) ? waiting(d, proposed) : [];
   return h("div", { class: "item" },
     h("div", { class: "facts", style: "margin:0" }, outcome_tag(d),
       with_sender && h("span", {}, "from ", h("b", {}, sender(d))),
-      h("span", {}, h("b", {}, number(d.healed)), d.healed === 1 ? " time healed" : " times healed"),
-      d.not_healed > 0 && h("span", {}, h("b", {}, number(d.not_healed)), " not"),
+      runs(d),
       h("span", {}, "last ", time(d.last_seen)),
       h("span", {}, `${d.database} as ${d.user}`),
       d.route && h("span", {}, "route ", h("b", {}, d.route)),
       copied && h("button", { type: "button", class: "small", onclick: () => copy(d.after) }, "Copy new SQL")),
     difference(d.before, d.after),
-    d.reason && failing(d) && h("p", { class: "why" }, d.reason),
-    h("div", { class: "facts" }, d.pattern && h("span", {}, d.pattern), d.evidence && h("span", {}, `evidence: ${d.evidence}`)));
+    blocking.length > 0 ? h("p", { class: "why" }, "Fails until you ", h("a", { href: "#patterns" }, "decide"), ` on: ${blocking.join("; ")}`)
+      : d.reason && failing(d) && h("p", { class: "why" }, d.reason),
+    blocking.length < parts_of(d).length && h("div", { class: "facts" }, parts_of(d).filter((part) => !blocking.includes(part)).map((part) => h("span", {}, part)),
+      d.evidence && h("span", {}, `known from ${sources[d.evidence] || d.evidence}`)));
 }
 
 async function copy(text) {
@@ -176,9 +212,12 @@ function verdict(now) {
   if (drift.length) {
     tone = "work";
     const one = drift.length === 1;
-    big = `${plural(drift.length, "statement")} from ${plural(apps.size, "application")} still ${one ? "uses" : "use"} old names. `;
-    if (!bad.length) big += one ? "pgmend handles it." : "pgmend handles all of them.";
-    else big += one ? "It fails." : `${number(bad.length)} of them ${bad.length === 1 ? "fails" : "fail"}.`;
+    const healed = drift.filter(works).length, rest = drift.length - healed - bad.length;
+    big = `${plural(drift.length, "statement")} of ${plural(apps.size, "application")} ${one ? "was" : "were"} written for an older schema. `;
+    if (healed === drift.length) big += one ? "pgmend heals it." : "pgmend heals all of them.";
+    else if (bad.length === drift.length) big += one ? "It fails." : "All of them fail.";
+    else big += [healed && `pgmend heals ${number(healed)}`, bad.length && `${number(bad.length)} ${bad.length === 1 ? "fails" : "fail"}`,
+      rest && `${number(rest)} ${rest === 1 ? "passes" : "pass"} as ${rest === 1 ? "it is" : "they are"}`].filter(Boolean).join(", ") + ".";
     if (bad.length) tone = "warn";
   }
   if (proposed.length) {
@@ -216,7 +255,7 @@ function cards(now) {
     h("div", { class: "value" }, value, " ", h("small", {}, unit)), tail.length > 1 && spark(values, color));
   return [
     one("Statements", short(rate((i) => i.statements)), "/ s", tail.map((i) => i.statements / i.seconds), "--c1"),
-    one("95 % take up to", micro(end.at(-1)?.p95_us), "", tail.map((i) => i.p95_us), "--c3"),
+    one("95 % answered within", micro(end.at(-1)?.p95_us), end.at(-1)?.p95_us ? "" : "no statements", tail.map((i) => i.p95_us), "--c3"),
     one("Healed", short(rate(healed)), "/ s", tail.map((i) => healed(i) / i.seconds), "--c1"),
     one("Errors", short(rate((i) => i.errors)), "/ s", tail.map((i) => i.errors / i.seconds), "--c2"),
     one("Clients", short(end.at(-1)?.clients ?? 0), "", tail.map((i) => i.clients), "--c1"),
@@ -239,7 +278,7 @@ function describe(c) {
 }
 const anchor = (c) => `change-${c.database}-${c.version}-${c.name}`.replace(/[^\w-]/g, "_");
 const tones = { info: "", minor: "work", major: "warn", critical: "bad" };
-const meanings = { info: "nothing breaks", minor: "breaks statements, healed by lineage", major: "breaks statements, needs a rule or a person", critical: "may silently change what statements mean" };
+const meanings = { info: "breaks nothing", minor: "pgmend knows what to write instead", major: "needs a rule or your decision", critical: "statements may pass and mean something else" };
 
 function changes_list(now) {
   if (!now.changes.length) return h("p", { class: "empty" }, now.schemas.length ? "The schema has not changed since pgmend first saw it." : "pgmend reads no schema yet: no client has connected, or there is no control connection.");
@@ -251,22 +290,25 @@ function changes_list(now) {
   }
   return [...groups.values()].reverse().slice(0, 50).map((group) => {
     const ordered = ["critical", "major", "minor", "info"];
-    const worst = ordered.find((s) => group.some((c) => c.severity === s));
     const broke = (c) => now.drift.filter((d) => belongs(c, d));
     const sorted = [...group].sort((a, b) => broke(b).length - broke(a).length || ordered.indexOf(a.severity) - ordered.indexOf(b.severity));
     const row = (c) => {
       const victims = broke(c);
       const apps = [...new Set(victims.map(sender))];
-      const bad = victims.filter(failing);
-      return h("div", { class: "item", id: anchor(c) }, describe(c),
+      const bad = victims.filter((d) => fails_by(c, d, newest.proposed)).length, elsewhere = victims.filter(failing).length - bad;
+      const healed = victims.filter(works).length, rest = victims.length - healed - bad - elsewhere;
+      const tag = (n, text, tone) => n > 0 && h("span", { class: `tag ${tone}` }, victims.length === 1 ? text : `${number(n)} ${text}`);
+      return h("div", { class: "item", id: anchor(c) },
+        h("div", { class: "facts", style: "margin:0" }, describe(c), h("span", { class: `tag ${tones[c.severity]}` }, c.severity), h("span", {}, meanings[c.severity])),
         victims.length > 0 && h("details", { class: "broke", "data-key": anchor(c), open: true },
-          h("summary", {}, `broke ${plural(victims.length, "statement")} of ${apps.join(", ")} `,
-            h("span", { class: `tag ${bad.length ? "bad" : "good"}` }, bad.length ? `${bad.length} not healed` : `healed ${plural(victims.reduce((s, d) => s + d.healed, 0), "time")}`)),
-          victims.slice(0, 8).map((d) => statement(d, true))),
+          h("summary", {}, `${plural(victims.length, "statement")} of ${apps.join(", ")} still ${victims.length === 1 ? "uses" : "use"} ${{ renamed: "the old name", moved: "the old name", dropped: "it" }[c.kind] || "it as it was"} `,
+            tag(healed, "healed", "good"), " ", tag(bad, bad === 1 ? "fails" : "fail", "bad"), " ", tag(elsewhere, `${elsewhere === 1 ? "fails" : "fail"} because of another change`, "warn"), " ",
+            tag(rest, `${rest === 1 ? "passes" : "pass"} as ${rest === 1 ? "it is" : "they are"}`, "warn")),
+          victims.slice(0, 8).map((d) => statement(d, true, newest.proposed))),
         victims.length === 0 && c.severity !== "info" && h("p", { class: "quiet minor" }, "No statement seen that it breaks."));
     };
     return h("div", { class: "panel" },
-      h("div", { class: "head" }, h("h3", {}, `${group[0].database}, version ${group[0].version}`), h("span", { class: `tag ${tones[worst]}`, title: meanings[worst] }, worst), h("span", { class: "quiet" }, meanings[worst]),
+      h("div", { class: "head" }, h("h3", {}, `${group[0].database}, version ${group[0].version}`), h("span", { class: "quiet" }, plural(group.length, "change")),
         h("span", { class: "push quiet" }, group[0].seen ? time(group[0].seen) : "")),
       sorted.slice(0, 12).map(row),
       sorted.length > 12 && h("div", { class: "item quiet" }, `and ${sorted.length - 12} more; SHOW CHANGES lists them`));
@@ -282,10 +324,10 @@ function drift_list(now) {
   }
   return [...apps.entries()].map(([name, list]) => h("div", { class: "panel", "data-app": name },
     h("div", { class: "head" }, h("h3", {}, name), h("span", { class: "quiet" }, plural(list.length, "statement") + " to rewrite"),
-      list.some(failing) ? h("span", { class: "tag bad" }, `${list.filter(failing).length} fail`) : list.every(works) && h("span", { class: "tag good" }, "all healed"),
+      list.some(failing) ? h("span", { class: "tag bad" }, `${list.filter(failing).length} ${list.filter(failing).length === 1 ? "fails" : "fail"}`) : list.every(works) && h("span", { class: "tag good" }, "all healed"),
       h("span", { class: "push" }, list.some((d) => d.after) && h("button", { type: "button", class: "small", "data-key": "copy-" + name,
         onclick: () => copy(list.filter((d) => d.after).map((d) => `-- instead of: ${d.before.replaceAll("\n", " ")}\n${d.after};`).join("\n\n")) }, "Copy all"))),
-    list.slice(0, 100).map((d) => statement(d, false))));
+    list.slice(0, 100).map((d) => statement(d, false, newest.proposed))));
 }
 
 function patterns_list(now) {
@@ -294,7 +336,7 @@ function patterns_list(now) {
   for (const p of now.proposed) {
     const seen = now.drift.filter((d) => d.database === p.database && d.pattern && d.pattern.split("; ").includes(p.pattern));
     out.push(h("div", { class: "panel", "data-pattern": p.id },
-      h("div", { class: "head" }, h("h3", {}, p.pattern), h("span", { class: "tag warn" }, "waits"), h("span", { class: "quiet" }, `${p.database}, evidence: ${p.evidence}`),
+      h("div", { class: "head" }, h("h3", {}, p.pattern), h("span", { class: "tag warn" }, "waits"), h("span", { class: "quiet" }, `${p.database}, known from ${sources[p.evidence] || p.evidence}`),
         h("span", { class: "push row" },
           h("button", { type: "button", class: "primary", "data-key": `approve-${p.id}`, onclick: () => decide(p, "approve") }, "Approve"),
           h("button", { type: "button", "data-key": `reject-${p.id}`, onclick: () => decide(p, "reject") }, "Reject"))),
@@ -338,7 +380,7 @@ function chart(id, series, unit, now) {
     const it = svg("svg", { viewBox: `0 0 ${w} ${hgt}`, role: "img", "aria-label": series.map((s) => `${s.name}: now ${unit(s.values.at(-1))}, at most ${unit(Math.max(...s.values))}`).join("; ") });
     for (const share of [0, 0.5, 1]) {
       it.append(svg("line", { class: "grid", x1: left, x2: w - right, y1: y(nice * share), y2: y(nice * share) }),
-        svg("text", { x: left - 6, y: y(nice * share) + 4, "text-anchor": "end" }, unit(nice * share)));
+        svg("text", { x: left - 6, y: y(nice * share) + 4, "text-anchor": "end" }, share ? unit(nice * share) : "0"));
     }
     const clock = (d) => d.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     it.append(svg("text", { x: left, y: hgt - 4 }, clock(at[0])), svg("text", { x: w - right, y: hgt - 4, "text-anchor": "end" }, clock(at.at(-1))));
@@ -377,7 +419,8 @@ function servers_list(now) {
   if (now.breakers?.length) {
     const name = (b) => b.backend ?? b.name;
     const skip = ["backend", "name", "state"];
-    const others = Object.keys(now.breakers[0]).filter((k) => !skip.includes(k)).slice(0, 7);
+    const told = (k) => now.breakers.some((b) => b[k] !== null && b[k] !== "" && b[k] !== 0); // a column of nothing tells nothing
+    const others = Object.keys(now.breakers[0]).filter((k) => !skip.includes(k) && (told(k) || k === "calls" || k === "failures")).slice(0, 7);
     out.push(cells(now.breakers, [["backend", (b) => h("b", {}, name(b))], ["state", (b) => h("span", { class: `tag ${b.state === "closed" ? "good" : b.state === "open" ? "bad" : "warn"}` }, String(b.state).replaceAll("_", " "))],
       ...others.map((k) => [k.replaceAll("_", " "), (b) => (b[k] === null ? "" : String(b[k]))])]));
   }
@@ -402,23 +445,22 @@ function filtered(now) {
   return { ...now, drift: now.drift.filter(has), changes: now.changes.filter(has), proposed: now.proposed.filter(has), decided: now.decided.filter(has) };
 }
 
-let newest = null;
 function render() {
   if (!newest) return;
   const now = newest, some = filtered(now);
   const rough = (rows) => rows.map((r) => ({ ...r, last_seen: Math.floor(when(r.last_seen) / 10000) })); // times alone are no news
   part("verdict", [now.health, now.drift.map((d) => [sender(d), d.outcome]), now.proposed.length, now.monitor.filter((m) => m.raised === "yes"), now.changes.length], () => verdict(now));
   part("cards", now.history.slice(-60), () => cards(now));
-  part("changes-list", [some.changes, rough(some.drift)], () => changes_list(some));
-  part("drift-list", rough(some.drift), () => drift_list(some));
+  part("changes-list", [some.changes, rough(some.drift), some.proposed.length], () => changes_list(some));
+  part("drift-list", [rough(some.drift), some.proposed.length], () => drift_list(some));
   part("patterns-list", [some.proposed, some.decided, some.drift.length, access.can_decide], () => patterns_list(some));
   part("servers-list", [now.schemas, now.breakers], () => servers_list(now));
   part("events-list", now.events, () => events_list(now));
   const per = (of) => now.history.map((i) => of(i) / i.seconds);
   chart("chart-traffic", [{ name: "all", color: "--c1", area: true, values: per((i) => i.statements) },
     { name: "healed", color: "--c3", values: per((i) => i.healed_before + i.healed_after) }, { name: "errors", color: "--c2", values: per((i) => i.errors) }], short, now);
-  chart("chart-latency", [{ name: "50 %", color: "--c1", values: now.history.map((i) => i.p50_us) }, { name: "95 %", color: "--c3", values: now.history.map((i) => i.p95_us) },
-    { name: "99 %", color: "--c2", values: now.history.map((i) => i.p99_us) }], (v) => (v ? micro(v) : "0"), now);
+  chart("chart-latency", [{ name: "half within", color: "--c1", values: now.history.map((i) => i.p50_us) }, { name: "95 % within", color: "--c3", values: now.history.map((i) => i.p95_us) },
+    { name: "99 % within", color: "--c2", values: now.history.map((i) => i.p99_us) }], micro, now);
   $("changes-count").textContent = some.changes.length ? plural(some.changes.length, "change") : "";
   $("drift-count").textContent = some.drift.length ? plural(some.drift.length, "statement") : "";
   $("patterns-count").textContent = some.proposed.length || "";
