@@ -226,6 +226,15 @@ task<result<std::vector<rows>>> pg_connection::query(std::string sql, base::time
     co_return co_await answers(deadline);
 }
 
+task<result<std::vector<rows>>> pg_connection::execute(std::string name, base::time_point deadline) {
+    if (!open_) {
+        error e{base::errc::connection_lost, {}, "not connected"};
+        co_return e;
+    }
+    if (PQsendQueryPrepared(session_.get(), name.c_str(), 0, nullptr, nullptr, nullptr, 0) == 0) co_return lost();
+    co_return co_await answers(deadline);
+}
+
 /// Sends what was queued, and collects all that comes for it.
 task<result<std::vector<rows>>> pg_connection::answers(base::time_point deadline) {
     // Statements here are far smaller than a socket buffer: no need to read while they are being sent.
