@@ -129,3 +129,10 @@ def database(postgres: harness.Postgres) -> Iterator[str]:
     postgres.run("GRANT ALL ON SCHEMA public TO PUBLIC", database=name)
     yield name
     postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What tests that were run once more (`--reruns`) had said the first time."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.write_sep("_", f"failed once: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
