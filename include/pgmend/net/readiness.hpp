@@ -4,6 +4,7 @@
 #include <boost/asio/detail/reactor.hpp>
 #include <boost/asio/detail/reactor_op.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <utility>
@@ -61,7 +62,13 @@ class readiness {
         explicit edge_operation(Handler handler)
             : reactor_op{{}, &edge_operation::perform_now, &edge_operation::complete_now}, handler_{std::move(handler)} {}
 
+        // One is made for each wait, mostly where one has just ended: the thread keeps its memory.
+        static void* operator new(std::size_t) { return memory{}.allocate(1); }
+        static void operator delete(void* place) { memory{}.deallocate(static_cast<edge_operation*>(place), 1); }
+
       private:
+        using memory = boost::asio::recycling_allocator<edge_operation>;
+
         static status perform_now(reactor_op*) { return done_and_exhausted; }
 
         static void complete_now(void* owner, boost::asio::detail::operation* base, boost::system::error_code const&, std::size_t) {
