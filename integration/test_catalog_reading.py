@@ -250,7 +250,7 @@ def idle_watch(postgres: harness.Postgres) -> None:
     postgres.run("ALTER SYSTEM SET log_min_duration_statement = 0", "SELECT pg_reload_conf()")
     proxy = harness.Pgmend(postgres, control="user=postgres", watch={"poll": "50ms", "verify": "250ms"})
     with psycopg.connect(harness.conninfo(proxy.port, "bench"), autocommit=True):
-        time.sleep(15)
+        time.sleep(45)
     proxy.finish()
     postgres.run("ALTER SYSTEM RESET log_min_duration_statement", "SELECT pg_reload_conf()")
     log = postgres.log_text()
@@ -259,8 +259,9 @@ def idle_watch(postgres: harness.Postgres) -> None:
         return [float(took) for took in re.findall(rf"postgres@bench LOG:  duration: ([0-9.]+) ms  {what}", log, re.MULTILINE)]
 
     polls = [sum(both) for both in zip(durations("bind pgmend_counters: "), durations("execute pgmend_counters: "))]
+    quiet = [sum(both) for both in zip(durations("bind pgmend_snapshot: "), durations("execute pgmend_snapshot: "))]
     scans = durations(r"statement: BEGIN; EXECUTE pgmend_counters; COMMIT; BEGIN; EXECUTE pgmend_scan")
-    print(f"a poll of an idle watch, the server's duration: {figures(polls)}")
+    print(f"a poll for changes, the server's duration: {figures(polls)}; where nothing was committed for long: {figures(quiet)}")
     print(f"a verification of an idle watch, the server's duration: {figures(scans)}")
 
 

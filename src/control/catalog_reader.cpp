@@ -48,8 +48,13 @@ std::string write_counters() {
         for (auto const* what : {"inserted", "updated", "deleted"})
             sum += fmt::format("{}pg_catalog.pg_stat_get_tuples_{}({}::pg_catalog.oid)", sum.empty() ? "SELECT " : " OPERATOR(pg_catalog.+) ", what, oid);
     }
-    return sum;
+    return sum + ", pg_catalog.txid_current_snapshot()";
 }
+
+constexpr auto snapshot_name = "pgmend_snapshot";
+
+/// Three times as long as an idle session may keep its counters to itself.
+constexpr auto counters_late = std::chrono::seconds{30};
 
 constexpr auto listen = "LISTEN pgmend";
 
@@ -60,6 +65,7 @@ std::string prepare_statements(int version) {
     return fmt::format("PREPARE pgmend_relations AS {relations}; PREPARE pgmend_constraints AS {constraints}; PREPARE pgmend_indexes AS {indexes};"
                        " PREPARE pgmend_types AS {types}; PREPARE pgmend_labels AS {labels}; PREPARE pgmend_functions AS {functions};"
                        " PREPARE pgmend_schemas AS {schemas}; PREPARE pgmend_counters AS {counters};"
+                       " PREPARE pgmend_snapshot AS SELECT pg_catalog.txid_current_snapshot();"
                        " PREPARE pgmend_scan(pg_catalog.txid_snapshot) AS {scan};"
                        " PREPARE pgmend_dependents(pg_catalog.oid[], pg_catalog.oid[]) AS {dependents};"
                        " PREPARE pgmend_some_relations(pg_catalog.oid[]) AS {relations} AND c.oid = ANY($1);"
@@ -127,6 +133,7 @@ pg::task<pg::result<void>> catalog_reader::open(pg::parameters login, std::chron
                                                 base::time_point deadline) {
     identity_ = {};
     system_ = {};
+    last_commit_.clear();
     moment_.clear();
     auto const opened = co_await connection_.open(std::move(login), deadline);
     if (!opened) co_return opened.error();
@@ -296,6 +303,11 @@ pg::task<pg::result<std::string>> catalog_reader::count_writes(base::time_point 
     auto const answer = co_await connection_.execute(counters_name, deadline);
     if (!answer) co_return answer.error();
     if (answer->size() != 1 || answer->front().size() != 1) co_return unexpected("counters");
+    auto const snapshot = answer->front().text(0, 1);
+    if (last_commit_ != snapshot) {
+        last_commit_ = snapshot;
+        quiet_since_ = base::steady::now();
+    }
     auto counters = std::string{answer->front().text(0, 0)};
     co_return counters;
 }
@@ -305,6 +317,12 @@ pg::task<void> catalog_reader::roll_back(base::time_point deadline) {
 }
 
 pg::task<pg::result<bool>> catalog_reader::moved(base::time_point deadline) {
+    if (!last_commit_.empty() && base::steady::now() - quiet_since_ > counters_late) { // an idle server is asked for the least
+        auto const answer = co_await connection_.execute(snapshot_name, deadline);
+        if (!answer) co_return answer.error();
+        if (answer->size() != 1 || answer->front().size() != 1) co_return unexpected("a snapshot");
+        if (answer->front().text(0, 0) == last_commit_) co_return false;
+    }
     auto const counted = co_await count_writes(deadline);
     if (!counted) co_return counted.error();
     co_return *counted != counters_;

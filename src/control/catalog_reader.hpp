@@ -76,6 +76,8 @@ class catalog_reader {
     catalog::database_identity identity_;
     catalog::contents system_; ///< no relations: not yet read
     std::string counters_; ///< of writes to the catalog, before the last complete reading
+    std::string last_commit_; ///< the snapshot when it was last looked whether anything was written; while it is the same, nothing was committed
+    base::time_point quiet_since_{}; ///< last_commit_ is the same since then
     std::string moment_;   ///< the snapshot (txid_snapshot) of the last complete reading; empty: there was none
     std::string who_;
 };
