@@ -383,8 +383,9 @@ class Pgmend(Daemon):
     """
 
     def __init__(self, postgres: Postgres, listen: dict[str, Any] | None = None, backend: dict[str, Any] | None = None,
-                 control: str | None = None, start: bool = True, **other: Any) -> None:
+                 control: str | None = None, start: bool = True, binary: pathlib.Path = BINARY, **other: Any) -> None:
         super().__init__("pgmend")
+        self.binary = binary
         self._events: list[dict[str, Any]] = []
         self._log_read = 0 # bytes
         self.postgres = postgres
@@ -406,9 +407,9 @@ class Pgmend(Daemon):
         self.config_path.write_text(yaml(self.config))
 
     def start(self) -> None:
-        if not os.access(BINARY, os.X_OK):
-            raise AssertionError(f"{BINARY} is not there: build it, or set PGMEND_BINARY")
-        self.spawn([*self.inside, BINARY, "serve", "-c", self.config_path], cwd=self.directory)
+        if not os.access(self.binary, os.X_OK):
+            raise AssertionError(f"{self.binary} is not there: build it, or set PGMEND_BINARY")
+        self.spawn([*self.inside, self.binary, "serve", "-c", self.config_path], cwd=self.directory)
         self.wait_ready()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -447,7 +448,7 @@ class Pgmend(Daemon):
 class PgBouncer(Daemon):
     """PgBouncer in session mode, without TLS; every client is trusted."""
 
-    def __init__(self, postgres: Postgres, users: Iterable[str] = ("postgres", *USERS), pool_size: int = 280) -> None:
+    def __init__(self, postgres: Postgres, users: Iterable[str] = ("postgres", *USERS), pool_size: int = 280, other: str = "") -> None:
         super().__init__("pgbouncer")
         self.port = free_port()
         (self.directory / "users.txt").write_text("".join(f'"{user}" "{user}"\n' for user in users))
@@ -467,6 +468,7 @@ ignore_startup_parameters = extra_float_digits,options
 log_connections = 0
 log_disconnections = 0
 server_tls_sslmode = disable
+{other}
 """)
         self.start()
 

@@ -39,6 +39,13 @@ def test_psql_is_understood_and_its_own_queries_get_one_clear_line(proxy: harnes
     wrong = psql(proxy.port, r"\d")
     assert wrong.stderr == "ERROR:  this is pgmend's console, which understands no SQL: SHOW HELP lists its commands\n"
     assert 'did you mean "SHOW DATABASES"?' in psql(proxy.port, "SHOW DATABASE").stderr
+    assert 'no command "APPROVE"; there is APPROVE PATTERN n' in psql(proxy.port, "approve 7").stderr
+    assert "there is DISABLE BREAKER name" in psql(proxy.port, "DISABLE test").stderr
+    assert 'the console has no command "RECONNECT"' in psql(proxy.port, "RECONNECT").stderr
+    for command in ("PAUSE", "RESUME", "KILL"): # a name that nobody uses may be a mistake
+        done = psql(proxy.port, f"{command} nosuch")
+        assert done.returncode == 0 and done.stderr == 'NOTICE:  no client is connected to database "nosuch" now\n', done.stderr
+    proxy.wait_for_event("client.disconnected", lambda e: e["database"] == "pgmend" and e["application_name"] == "psql")
     assert psql(proxy.port, "SHOW VERSION", database="pgbouncer").stdout == psql(proxy.port, "SHOW VERSION").stdout
 
 

@@ -119,6 +119,8 @@ def test_the_api_has_what_the_console_has_and_tells_who_drifts(start_pgmend: Any
     changes = [(c["object"], c["kind"], c["name"]) for c in http.rows("changes") if "http_api" in c["name"]]
     assert ("column", "renamed", "public.http_api.email") in changes
     assert [h["outcome"] for h in http.rows("heals?limit=2")] == ["refused", "healed"]
+    assert [h["outcome"] for h in http.rows("heals?outcome=healed")] and not http.rows("heals?outcome=nothing")
+    assert http.get("/api/v1/heals?outcom=healed")[0] == 400 and "no column outcom" in http.get("/api/v1/heals?outcom=healed")[2]
     event = proxy.wait_for_event("statement.healed", lambda e: "http_api" in e["before"])
     assert event["route"] == "/users" and event["traceparent"].endswith("-01") and event["duration_us"] >= 0
 
@@ -261,9 +263,10 @@ def test_what_is_no_request_is_refused_and_nothing_is_kept_waiting(start_pgmend:
     assert proxy.alive()
 
 
-#: What prometheus-community/pgbouncer_exporter asks, and the columns that it cannot do without.
+#: What prometheus-community/pgbouncer_exporter and Debian's prometheus-pgbouncer-exporter 1.7 ask, and the columns that they cannot do without.
+#: The latter asks for total_requests, which PgBouncer has not had since 1.8.
 EXPORTER = {
-    "SHOW STATS": ["database", "total_xact_count", "total_query_count", "total_received", "total_sent", "total_xact_time", "total_query_time", "total_wait_time"],
+    "SHOW STATS": ["database", "total_requests", "total_xact_count", "total_query_count", "total_received", "total_sent", "total_xact_time", "total_query_time", "total_wait_time"],
     "SHOW POOLS": ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us"],
     "SHOW DATABASES": ["name", "host", "port", "database", "force_user", "pool_size", "reserve_pool", "pool_mode", "max_connections", "current_connections", "paused", "disabled"],
     "SHOW LISTS": ["list", "items"],
@@ -295,6 +298,21 @@ def test_pgbouncers_exporter_finds_what_it_asks_for(start_pgmend: Any) -> None:
             assert "max_client_conn" in [r[0] for r in exporter.execute("SHOW CONFIG").fetchall()]
 
 
+@pytest.mark.skipif(not pathlib.Path("/usr/sbin/pgbouncer").exists(), reason="pgbouncer is not installed")
+def test_where_pgbouncer_has_the_same_command_its_columns_come_first_and_in_its_order(start_pgmend: Any, postgres: harness.Postgres) -> None:
+    proxy = start_pgmend()
+    bouncer = harness.PgBouncer(postgres, other="stats_users = trust")
+    try:
+        with psycopg.connect(harness.conninfo(proxy.port, "pgbouncer"), autocommit=True) as ours, \
+             psycopg.connect(harness.conninfo(bouncer.port, "pgbouncer", user="trust"), autocommit=True, cursor_factory=psycopg.ClientCursor) as theirs:
+            for command in ("STATS", "POOLS", "DATABASES", "CLIENTS", "SERVERS", "LISTS", "MEM", "CONFIG", "VERSION"):
+                there = [c.name for c in theirs.execute(f"SHOW {command}").description or []]
+                here = [c.name for c in ours.execute(f"SHOW {command}").description or []]
+                assert there and here[:len(there)] == there, command
+    finally:
+        bouncer.stop()
+
+
 def test_some_users_may_only_look(start_pgmend: Any) -> None:
     proxy = start_pgmend(admin={"users": ["postgres"], "stats_users": ["trust"]})
     with psycopg.connect(harness.conninfo(proxy.port, "pgmend", user="trust"), autocommit=True) as looker:
@@ -317,12 +335,14 @@ def test_pause_lets_transactions_end_and_holds_the_next_back(start_pgmend: Any) 
         assert not paused.done()
         busy.commit()
         paused.result(harness.LIMIT)
+        assert {r[0]: r[11] for r in admin.execute("SHOW DATABASES").fetchall()}["test"] == 1
         # A statement that is sent now waits until RESUME.
         later = pool.submit(lambda: (busy.execute("SELECT 3").fetchone(), time.monotonic()))
         with pytest.raises(concurrent.futures.TimeoutError):
             later.result(0.2)
         before = time.monotonic()
         admin.execute("RESUME test")
+        assert {r[0]: r[11] for r in admin.execute("SHOW DATABASES").fetchall()}["test"] == 0
         assert later.result(harness.LIMIT)[1] >= before
         assert held.result(harness.LIMIT)[0] == (1,)
         busy.commit()

@@ -74,6 +74,25 @@ def run_interleaved(targets: list[Target], test: str, rounds: int, *options: obj
             print(f"  {test}, round {number + 1}: {target.name}", file=sys.stderr)
 
 
+def compare_builds(postgres: harness.Postgres, other: pathlib.Path, options: argparse.Namespace) -> None:
+    """CPU of this build beside another one's. What differs by a percent shows in many short rounds only."""
+    quiet = {"format": "json", "level": "warning"}
+    builds = [Target(name, "1", harness.Pgmend(postgres, control="user=postgres", workers=1, log=quiet, binary=binary))
+              for name, binary in (("this build", harness.BINARY), ("the other", other))]
+    rows = []
+    for mode in ("simple", "extended", "prepared"):
+        test = f"builds, {mode}"
+        run_interleaved(builds, test, options.rounds, "-S", "-M", mode, "-c", options.clients, "-j", 2, "-T", options.seconds)
+        ratios = [a.cpu_us / b.cpu_us for a, b in zip(builds[0].rounds[test], builds[1].rounds[test])]
+        error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("nan")
+        rows.append([mode, *(f"{median(b, test, 'cpu_us'):.2f}" for b in builds), f"{statistics.mean(ratios):.4f} ± {error:.4f}",
+                     f"{statistics.median(ratios):.4f}", f"{min(ratios):.3f}–{max(ratios):.3f}"])
+    print(f"### pgbench -S -c {options.clients}, 1 worker: this build and {other}\n")
+    print_table(["", "this build, µs/transaction", "the other", "ratio of a round: mean ± its standard error", "median", "range"], rows)
+    for build in builds:
+        build.daemon.stop()
+
+
 def print_table(header: list[str], rows: list[list[str]]) -> None:
     print("| " + " | ".join(header) + " |")
     print("|" + "|".join("---" if n == 0 else "---:" for n in range(len(header))) + "|")
@@ -107,6 +126,7 @@ def main() -> int:
     parser.add_argument("--idle", type=int, help="idle clients for the memory measurement (1000)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 s, 200 idle clients, where not given")
     parser.add_argument("--only", choices=("throughput", "results", "memory"), action="append", help="leave the rest out")
+    parser.add_argument("--beside", type=pathlib.Path, metavar="BINARY", help="nothing but the CPU of pgmend beside that of another build of it")
     options = parser.parse_args()
     for name, usual, quick in (("rounds", 5, 3), ("seconds", 5, 2), ("idle", 1000, 200)):
         if getattr(options, name) is None:
@@ -117,6 +137,11 @@ def main() -> int:
     postgres = harness.Postgres({"max_connections": options.idle + 100, "shared_buffers": "256MB"})
     postgres.run("CREATE DATABASE bench")
     harness.run([PGBENCH, "-i", "-q", "-s", "10", harness.conninfo(postgres.port, "bench")])
+
+    if options.beside:
+        compare_builds(postgres, options.beside, options)
+        postgres.stop()
+        return 0
 
     direct = Target("direct", "–", postgres, False)
     quiet = {"format": "json", "level": "warning"}

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace pgmend::admin {
@@ -68,10 +69,27 @@ void reject_pattern(request r) { decide(std::move(r), control::decision::reject,
 void suspend_pattern(request r) { decide(std::move(r), control::decision::suspend, "SUSPEND PATTERN"); }
 void resume_pattern(request r) { decide(std::move(r), control::decision::resume, "RESUME PATTERN"); }
 
+namespace {
+
+/// A name that nobody uses may be a mistake: whoever gave it shall know.
+void answer_about(request r) {
+    if (r.name.empty()) return r.answer(rows{});
+    r.from->sessions([name = r.name, answer = std::move(r.answer)](std::vector<net::session_figures> const& all) {
+        bool const used = std::any_of(all.begin(), all.end(), [&](auto const& s) { return s.database == name && !s.at_console; });
+        if (used) return answer(rows{});
+        answer(session::console_notice{fmt::format("no client is connected to database \"{}\" now", name), {}});
+    });
+}
+
+} // namespace
+
 void pause(request r) {
     log_command(r.name.empty() ? "PAUSE" : "PAUSE " + r.name, r);
-    r.from->pause(r.name, [answer = std::move(r.answer)](std::size_t replicating) {
-        if (replicating == 0) return answer(rows{});
+    auto const& from = *r.from;
+    auto name = r.name;
+    from.pause(std::move(name), [r = std::move(r)](std::size_t replicating) {
+        auto const& answer = r.answer;
+        if (replicating == 0) return answer_about(r);
         answer(session::console_notice{
             fmt::format("{} replication connection{} on", replicating, replicating == 1 ? " goes" : "s go"),
             "PAUSE does not hold them back: a stream never ends by itself. SHOW CLIENTS lists them; KILL ends them."});
@@ -81,13 +99,19 @@ void pause(request r) {
 void resume(request r) {
     log_command(r.name.empty() ? "RESUME" : "RESUME " + r.name, r);
     r.from->resume(r.name);
-    r.answer(rows{});
+    answer_about(std::move(r));
 }
 
 void kill(request r) {
     log_command(r.name.empty() ? "KILL" : "KILL " + r.name, r);
-    r.from->kill(r.name);
-    r.answer(rows{});
+    auto const from = r.from;
+    auto const name = r.name;
+    auto answer = std::move(r.answer);
+    r.answer = [from, name, answer = std::move(answer)](session::console_answer const& told) {
+        from->kill(name);
+        answer(told);
+    };
+    answer_about(std::move(r)); // before they are gone
 }
 
 void reload(request r) {

@@ -156,14 +156,18 @@ session::console_error no_such_command(std::string_view text) {
     auto words = text;
     if (auto const last = words.rfind(' '); last != std::string_view::npos && is_number(words.substr(last + 1))) words = words.substr(0, last);
     std::vector<std::string_view> names;
-    bool known_verb = false;
+    std::string alike; // commands that begin with the same word
+    constexpr std::string_view of_pgbouncer[] = {"RECONNECT", "WAIT_CLOSE"};
+    bool known_verb = std::any_of(std::begin(of_pgbouncer), std::end(of_pgbouncer), [&](auto verb) { return behind(words, verb).has_value(); });
     for (auto const& c : commands) {
         if (c.help.empty()) continue;
         names.push_back(c.name);
         auto const verb = c.name.substr(0, c.name.find(' '));
-        known_verb = known_verb || behind(words, verb);
+        if (!behind(words, verb)) continue;
+        known_verb = true;
+        if (verb != "SHOW") alike += fmt::format("{}{}{}{}", alike.empty() ? "; there is " : ", ", c.name, c.argument.empty() ? "" : " ", c.argument);
     }
-    auto const meant = yaml::did_you_mean(words, names);
+    auto const meant = alike.empty() ? yaml::did_you_mean(words, names) : alike;
     if (!meant.empty() || known_verb)
         return {wire::sqlstate::syntax_error, fmt::format("the console has no command {}{}{}", yaml::in_quotes(words), meant, meant.empty() ? ": SHOW HELP lists them" : ""), {}};
     return {wire::sqlstate::feature_not_supported, "this is pgmend's console, which understands no SQL: SHOW HELP lists its commands", {}};

@@ -119,7 +119,8 @@ void show_databases(request r) {
             auto const backend = from->services->settings.get()->servers.front()->settings;
             rows out;
             for (auto const& [name, count] : connections) // no pool: no sizes, no limits
-                out.push_back({name, backend.host, text_of(backend.port), name, std::nullopt, "0", "0", "0", "session", "0", text_of(count), "0", "0"});
+                out.push_back({name, backend.host, text_of(backend.port), name, std::nullopt, "0", "0", "0", "session", "0", text_of(count),
+                               from->is_paused && from->is_paused(name) ? "1" : "0", "0"});
             answer(std::move(out));
         };
         if (from->watcher != nullptr) from->watcher->describe(std::move(tell));

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <iterator>
@@ -151,6 +152,9 @@ void http_routes::tell_table(http_request const& to, std::string_view name, answ
     std::size_t most = 100000;
     if (auto const limit = to.asked("limit"); !limit.empty())
         if (std::from_chars(limit.data(), limit.data() + limit.size(), most).ec != std::errc{}) return answer(json_error(400, "limit must be a number"));
+    for (auto const& [key, value] : to.query) // a name that is wrong would pick every row
+        if (key != "limit" && std::none_of(found->columns.begin(), found->columns.end(), [&](auto const& c) { return c.name == key; }))
+            return answer(json_error(400, fmt::format("{} has no column {}", name, key)));
     auto where = to.query;
     found->run({&from_, 0, {}, "http", [found, where = std::move(where), most, answer = std::move(answer)](session::console_answer const& it) {
                     if (auto const* const error = std::get_if<session::console_error>(&it)) return answer(json_error(status_of(*error), error->message));

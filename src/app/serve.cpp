@@ -43,6 +43,8 @@
 #include <exception>
 #include <future>
 #include <iterator>
+#include <mutex>
+#include <set>
 #include <thread>
 
 namespace pgmend::app {
@@ -134,6 +136,28 @@ everything load_everything(serve_options const& options, learned_memory& learned
     if (out.configuration.ok()) out.rules = all_rules(out.configuration.values, learned);
     return out;
 }
+
+/// What PAUSE and RESUME have said, for those who ask. Any thread.
+class paused_databases {
+  public:
+    void add(std::string const& name) { // empty: all
+        std::lock_guard const lock{mutex_};
+        names_.insert(name);
+    }
+    void remove(std::string const& name) {
+        std::lock_guard const lock{mutex_};
+        if (name.empty()) names_.clear();
+        else names_.erase(name);
+    }
+    [[nodiscard]] bool has(std::string const& name) const {
+        std::lock_guard const lock{mutex_};
+        return names_.contains({}) || names_.contains(name);
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::set<std::string> names_;
+};
 
 /// Owns everything that lives as long as the process serves. The main thread: signals, accepting, reload.
 class application {
@@ -349,12 +373,15 @@ class application {
         from.configuration = [this](auto answer) { asio::post(context_, [this, answer] { answer(config::summary_lines(settings_)); }); };
         from.observed = &observatory_;
         from.pause = [this](std::string database, std::function<void(std::size_t)> answer) {
+            paused_.add(database);
             for (auto const& worker : workers_) worker->pause(database);
             asio::post(context_, [this, answer = std::move(answer)] { asio::co_spawn(context_, wait_for_pause(answer), asio::detached); });
         };
         from.resume = [this](std::string const& database) {
+            paused_.remove(database);
             for (auto const& worker : workers_) worker->resume(database);
         };
+        from.is_paused = [this](std::string const& database) { return paused_.has(database); };
         from.kill = [this](std::string const& database) {
             for (auto const& worker : workers_) worker->kill(database);
         };
@@ -487,6 +514,7 @@ class application {
     std::unique_ptr<control::catalog_watcher> watcher_;
     std::unique_ptr<control::backend_monitor> monitor_;
     std::string primary_; ///< the server that the catalog is read from; empty: the first one
+    paused_databases paused_;
     std::vector<std::unique_ptr<net::worker>> workers_;
     std::unique_ptr<admin::http_server> http_;
     asio::io_context context_{1};

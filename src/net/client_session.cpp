@@ -64,7 +64,7 @@ client_session::~client_session() {
                   {{"client", peer_},
                    {"database", identity_.database},
                    {"user", identity_.user},
-                   {"application_name", relay_.application_name()},
+                   {"application_name", at_console_ ? identity_.application_name : relay_.application_name()},
                    {"duration_us", std::chrono::duration_cast<std::chrono::microseconds>(lived).count()}});
     }
     home_.shared().clients.fetch_sub(1, std::memory_order_relaxed);

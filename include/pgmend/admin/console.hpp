@@ -37,6 +37,7 @@ struct console_sources {
     /// the number of replication connections, which go on.
     std::function<void(std::string, std::function<void(std::size_t)>)> pause;
     std::function<void(std::string)> resume;
+    std::function<bool(std::string const&)> is_paused;
     std::function<void(std::string)> kill;
     /// As SIGTERM.
     std::function<void()> shutdown;
