@@ -30,12 +30,20 @@ bool same_columns(pg::description const& a, pg::description const& b) {
                       [](auto const& x, auto const& y) { return x.label == y.label && x.type == y.type; });
 }
 
-std::optional<std::string> problem_of(pg::blocking_connection& to, rules::statement_replaced const& says) {
+struct doubt {
+    std::string text;
+    bool near{true}; ///< the relations are there: this is the database that the rule is for
+};
+
+std::optional<doubt> problem_of(pg::blocking_connection& to, rules::statement_replaced const& says) {
     auto const now = to.describe(says.now.text(), patience);
     if (!now && now.error().sqlstate.empty()) return std::nullopt; // not said
-    if (!now) return fmt::format("PostgreSQL refuses what replace says: {} ({})", now.error().text, now.error().sqlstate);
+    if (!now) {
+        bool const elsewhere = now.error().sqlstate == "42P01" || now.error().sqlstate == "3F000"; // no such table, no such schema
+        return doubt{fmt::format("PostgreSQL refuses what replace says: {} ({})", now.error().text, now.error().sqlstate), !elsewhere};
+    }
     auto const before = to.describe(says.statement.text(), patience);
-    if (before && !same_columns(*before, *now)) return fmt::format("replace answers with other columns: {}, not {}", columns_of(*now), columns_of(*before));
+    if (before && !same_columns(*before, *now)) return doubt{fmt::format("replace answers with other columns: {}, not {}", columns_of(*now), columns_of(*before))};
     return std::nullopt;
 }
 
@@ -56,8 +64,9 @@ std::vector<yaml::problem> check_replacements(watcher_settings const& settings, 
         if (stop()) break;
         auto const* const says = std::get_if<rules::statement_replaced>(&rule.does);
         if (says == nullptr || rule.mode == rules::rule_mode::off) continue;
-        // Good where it fits one of the databases that it may be for; else the first one is told about.
-        std::string first;
+        // Good where it fits one of the databases that it may be for; else the first one that has its tables is told about, or the first.
+        std::string told;
+        bool told_near = false;
         bool good = false;
         for (auto const& database : databases) {
             auto const& only = rule.when.databases;
@@ -67,9 +76,11 @@ std::vector<yaml::problem> check_replacements(watcher_settings const& settings, 
             auto const what = problem_of(*to, *says);
             good = !what;
             if (good) break;
-            if (first.empty()) first = fmt::format("rule {}: in database {} {}", rule.name, database.name, *what);
+            if (!told.empty() && !(what->near && !told_near)) continue;
+            told = fmt::format("rule {}: in database {} {}", rule.name, database.name, what->text);
+            told_near = what->near;
         }
-        if (!good && !first.empty()) out.push_back({rule.where.file, rule.where.line, rule.where.column, yaml::severity::warning, std::move(first)});
+        if (!good && !told.empty()) out.push_back({rule.where.file, rule.where.line, rule.where.column, yaml::severity::warning, std::move(told)});
     }
     return out;
 }

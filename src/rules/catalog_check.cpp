@@ -19,7 +19,14 @@ namespace pgmend::rules {
 namespace {
 
 using relations = std::vector<catalog::relation const*>;
-using mistake = std::optional<std::string>;
+
+/// What a rule says that a database does not bear out.
+struct doubt {
+    doubt(std::string says, bool is_near = true) : text{std::move(says)}, near{is_near} {}
+    std::string text;
+    bool near; ///< the rest of what it says is there: this is the database that it is for
+};
+using mistake = std::optional<doubt>;
 
 template <class... F>
 struct overloaded : F... {
@@ -117,7 +124,8 @@ class examiner {
     }
 
     [[nodiscard]] mistake no_table(object_name const& name) const {
-        return fmt::format("there is no table {}, and no rule says what it is called now{}", written(name), meant(name.name, names_));
+        auto const other = meant(name.name, names_);
+        return doubt{fmt::format("there is no table {}, and no rule says what it is called now{}", written(name), other), !other.empty()};
     }
 
     [[nodiscard]] mistake no_column(catalog::relation const& table, std::string_view column) const {
@@ -147,7 +155,7 @@ class examiner {
     }
 
     [[nodiscard]] mistake label(label_renamed const& a) const {
-        mistake out = fmt::format("there is no enum {}", written(a.type));
+        mistake out = doubt{fmt::format("there is no enum {}", written(a.type)), false};
         auto const [first, last] = types_.equal_range(a.type.name);
         for (auto at = first; at != last; ++at) {
             auto const& type = *at->second;
@@ -172,18 +180,19 @@ class examiner {
                 bool const sequence = a.kind == object_kind::sequence;
                 if (std::any_of(found.begin(), found.end(), [&](auto const* r) { return (r->kind == 'S') == sequence; })) return std::nullopt;
                 if (!found.empty()) return fmt::format("{} is {} sequence", written(now), sequence ? "no" : "a");
-                return fmt::format("there is no {} {}{}", sequence ? "sequence" : "table", written(now), meant(a.now.name, names_));
+                auto const other = meant(a.now.name, names_);
+                return doubt{fmt::format("there is no {} {}{}", sequence ? "sequence" : "table", written(now), other), !other.empty()};
             }
             case object_kind::function: {
                 auto const [first, last] = functions_.equal_range(a.now.name);
                 if (std::any_of(first, last, [&](auto const& f) { return in_schema(f.second); })) return std::nullopt;
                 if ((schema.empty() || schema == "pg_catalog") && schema_.has_system_function(a.now.name)) return std::nullopt;
-                return fmt::format("there is no function {}", written(now));
+                return doubt{fmt::format("there is no function {}", written(now)), false};
             }
             case object_kind::type: {
                 auto const [first, last] = types_.equal_range(a.now.name);
                 if (std::any_of(first, last, [&](auto const& t) { return in_schema(t.second->schema); })) return std::nullopt;
-                return fmt::format("there is no type {}", written(now));
+                return doubt{fmt::format("there is no type {}", written(now)), false};
             }
         }
         return std::nullopt;
@@ -207,7 +216,7 @@ class examiner {
         if (auto const* const none = std::get_if<sql::unresolved>(&meaning)) {
             using kind = sql::unresolved::kind_type;
             bool const certain = none->kind == kind::unknown_column || none->kind == kind::unknown_relation;
-            return certain ? mistake{"replace: " + none->text} : mistake{};
+            return certain ? mistake{doubt{"replace: " + none->text, none->kind == kind::unknown_column}} : mistake{};
         }
         // Where the old statement can still be understood, both must answer with the same columns.
         auto const before = sql::parsed_text::parse(a.statement.text());
@@ -219,7 +228,7 @@ class examiner {
     }
 
     [[nodiscard]] static mistake other_columns(std::optional<std::vector<sql::result_column>> const& was, std::optional<std::vector<sql::result_column>> const& now) {
-        if (was.has_value() != now.has_value()) return was ? "replace answers with no rows, as statement does" : "replace answers with rows, as statement does not";
+        if (was.has_value() != now.has_value()) return mistake{was ? "replace answers with no rows, as statement does" : "replace answers with rows, as statement does not"};
         if (!was) return std::nullopt;
         if (was->size() != now->size()) return fmt::format("replace answers with {} columns, statement with {}", now->size(), was->size());
         for (std::size_t i = 0; i < was->size(); ++i)
@@ -249,7 +258,8 @@ std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_
     std::vector<yaml::problem> out;
     for (auto const& r : rules.rules()) {
         if (r.mode == rule_mode::off) continue;
-        std::string first;
+        std::string told;
+        bool told_near = false;
         bool good = false;
         std::size_t possible = 0;
         for (auto& [database, one] : examiners) {
@@ -258,10 +268,12 @@ std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_
             ++possible;
             auto const found = one.examine(r);
             good = !found;
-            if (found && first.empty()) first = fmt::format("rule {}: in database {} {}", r.name, database, *found);
+            if (!found || !(told.empty() || (found->near && !told_near))) continue;
+            told = fmt::format("rule {}: in database {} {}", r.name, database, found->text);
+            told_near = found->near;
         }
-        if (!good && possible > 1) first += ", and the rule fits no other database";
-        if (!good && possible > 0) out.push_back({r.where.file, r.where.line, r.where.column, yaml::severity::warning, std::move(first)});
+        if (!good && possible > 1) told += ", and the rule fits no other database";
+        if (!good && possible > 0) out.push_back({r.where.file, r.where.line, r.where.column, yaml::severity::warning, std::move(told)});
     }
     return out;
 }

@@ -44,7 +44,8 @@ std::string comment_of(learning::pattern const& p) {
     auto const day = [](learning::time_point at) {
         return fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(at))));
     };
-    return fmt::format("pattern {}, {}: first seen {}, {} heals, last {}", p.id, origin_of(p.from), day(p.first_seen), p.successes, day(p.last_used));
+    return fmt::format("pattern {}, {}: first seen {}, {} {}, last {}", p.id, origin_of(p.from), day(p.first_seen), p.successes, p.successes == 1 ? "heal" : "heals",
+                       day(p.last_used));
 }
 
 } // namespace

@@ -24,8 +24,9 @@ std::string outcome_of(drift_row const& row) {
     case drift_outcome::refused: out = "failed"; break;
     case drift_outcome::silent: out = "runs, but means something else than before"; break;
     }
-    if (!row.pattern.empty()) out += fmt::format("{} {}", row.outcome == drift_outcome::silent ? ":" : row.outcome == drift_outcome::refused ? "; there is" : " by", row.pattern);
-    if (!row.evidence.empty()) out += fmt::format(" ({})", row.evidence);
+    bool const told = !row.pattern.empty() && row.reason.find(row.pattern) != std::string::npos;
+    if (!row.pattern.empty() && !told) out += fmt::format("{} {}", row.outcome == drift_outcome::silent ? ":" : row.outcome == drift_outcome::refused ? "; there is" : " by", row.pattern);
+    if (!row.evidence.empty() && !told) out += fmt::format(" ({})", row.evidence);
     if (!row.reason.empty()) out += ": " + row.reason;
     return out;
 }

@@ -113,6 +113,9 @@ TEST_CASE("a rule needs to fit one of the databases it may be for") {
     CHECK(against("  - { name: a, column: users.email, now: email_address, when: { database: other } }", databases) ==
           list{"r.yaml:2:5: warning: rule a: in database other there is no table users, and no rule says what it is called now"});
     CHECK(against("  - { name: a, column: users.email, now: email_address, when: { database: third } }", databases) == list{});
+    // Told is the one that it is for, although it does not fit there either.
+    CHECK(against("  - { name: a, column: users.email, now: emial }", databases) ==
+          list{R"(r.yaml:2:5: warning: rule a: in database shop public.users has no column "emial", and the rule fits no other database)"});
     CHECK(against("  - { name: a, table: x, now: y }", databases) ==
           list{"r.yaml:2:5: warning: rule a: in database other there is no table y, and the rule fits no other database"});
 }

@@ -20,6 +20,14 @@ TEST_CASE("the report names who sends a statement, how often, and what to write 
           "  - SELECT email\n  - FROM users WHERE a | ?\n  + SELECT mail AS email\n  + FROM users WHERE a | ?\n");
 }
 
+TEST_CASE("a pattern that its reason names is named once") {
+    auto refused = row();
+    refused.outcome = state::drift_outcome::refused;
+    refused.reason = "a heal waits for approval: " + refused.pattern;
+    std::vector const rows{refused};
+    CHECK(state::report(rows, state::report_format::text).find("\n  failed: a heal waits for approval: column public.users.email -> mail\n") != std::string::npos);
+}
+
 TEST_CASE("a cell of the Markdown table holds any statement") {
     std::vector const rows{row()};
     auto const text = state::report(rows, state::report_format::markdown);

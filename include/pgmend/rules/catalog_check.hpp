@@ -17,7 +17,8 @@ struct named_schema {
 };
 
 /// Warnings for rules that lead nowhere: a new name that does not exist, a default for a column that there is none of, a replacement that names what is
-/// not there. A rule is good if it fits one of the databases that it may be for; of several that it fits in none, the first is told about.
+/// not there. A rule is good if it fits one of the databases that it may be for; of several that it fits in none, the first in which
+/// only a part of it is missing is told about, or else the first.
 /// A database's search path is not known here: a name without schema is looked for in all of them. Rules that are off are left out.
 [[nodiscard]] std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_schema const> databases);
 
