@@ -94,6 +94,120 @@ def test_parameters_and_transaction_blocks(proxy: harness.Pgmend, postgres: harn
     assert postgres.run("SELECT count(*) FROM events", database=events) == [(2,)]
 
 
+@pytest.mark.parametrize("in_block", [False, True])
+def test_named_statements_and_binary_values(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, in_block: bool) -> None:
+    """What psycopg and asyncpg make of one INSERT of several rows that they have prepared: numbers and dates come in binary form. What is prepared stays
+    what it is."""
+    import datetime
+
+    day = datetime.date(2024, 2, 29)
+    text = "INSERT INTO events VALUES (%s, %s, %s), (%s, %s, %s), (%s, %s, %s)"
+    with psycopg.connect(harness.conninfo(proxy.port, events), autocommit=not in_block) as loader:
+        for first in (0, 10, 20):
+            cursor = loader.execute(text, (first, "a", day, first + 1, "bad", day, first + 2, None, None), prepare=True)
+            assert cursor.rowcount == 1
+        assert loader.execute(text, (30, "a", day, 31, "b", None, 32, "it's", None), prepare=True).rowcount == 3
+        if in_block:
+            loader.commit()
+
+    async def load() -> None:
+        connection = await asyncpg.connect(host=harness.HOST, port=proxy.port, user="postgres", database=events)
+        try:
+            await connection.execute("SET DateStyle = 'German, DMY'")
+            prepared = await connection.prepare("INSERT INTO events (day, id, kind) VALUES ($1, $2, $3), ($4, $5, $6)")
+            for first in (40, 50):
+                if in_block:
+                    async with connection.transaction():
+                        await prepared.fetch(day, first, "bad", None, first + 1, "b")
+                else:
+                    await prepared.fetch(day, first, "bad", None, first + 1, "b")
+                assert prepared.get_statusmsg() == "INSERT 0 1"
+            await prepared.fetch(day, 60, "a", None, 61, "b")
+        finally:
+            await connection.close()
+
+    asyncio.run(load())
+    assert stored(postgres, events) == [0, 10, 20, 30, 31, 32, 41, 51, 60, 61]
+    found = letters(proxy)
+    assert found[:2] == [("INSERT INTO events VALUES ('1', 'bad', '2024-02-29')", "23514", "waiting"), ("INSERT INTO events VALUES ('2', NULL, NULL)", "23502", "waiting")]
+    assert found[6:] == [(f"INSERT INTO events (day, id, kind) VALUES ('2024-02-29', '{n}', 'bad')", "23514", "waiting") for n in (40, 50)]
+    postgres.run("ALTER TABLE events DROP CONSTRAINT events_kind_check", database=events)
+    done = harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory, check=False)
+    assert done.stdout.count("stored") == 5
+    assert postgres.run("SELECT day FROM events WHERE kind = 'bad'", database=events) == [(day,)] * 5
+
+
+def test_values_in_binary_form_are_kept_exactly(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    import struct
+
+    postgres.run("ALTER TABLE events ADD f float8, ADD b bytea", database=events)
+    number = 0.1 + 0.2
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=events)
+        client.ask(raw.query("SET extra_float_digits = 0; SET bytea_output = escape"))
+        text = "INSERT INTO events (id, kind, f, b) VALUES ($1, $2, $3, $4), ($5, $6, $7, $8)"
+        client.ask(raw.parse(text, "s") + raw.SYNC)
+        values = (struct.pack("!i", 1), b"bad", struct.pack("!d", number), b"\x00'\xff\\", struct.pack("!i", 2), b"good", struct.pack("!d", number), None)
+        client.send(raw.bind(values, statement="s", formats=(1, 0, 1, 1, 1, 0, 1, 1)) + raw.execute() + raw.SYNC)
+        answers = client.until("Z")
+        assert [a.body for a in answers if a.type == "C"] == [b"INSERT 0 1\0"] and raw.kinds(answers) == "N2CZ"
+    postgres.run("ALTER TABLE events DROP CONSTRAINT events_kind_check", database=events)
+    harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory)
+    assert postgres.run("SELECT id, f, b FROM events ORDER BY id", database=events) == [(1, number, b"\x00'\xff\\"), (2, number, None)]
+
+
+def wide_rows(first: int, count: int, bad: set[int]) -> list[tuple[Any, ...]]:
+    return [(n, None if n in bad else f"row {n} " + "x" * 1000) for n in range(first, first + count)]
+
+
+@pytest.mark.parametrize("in_block", [False, True])
+@pytest.mark.parametrize("form", ["literals", "parameters", "prepared", "executemany"])
+def test_long_batches(proxy: harness.Pgmend, postgres: harness.Postgres, events: str, form: str, in_block: bool) -> None:
+    """Longer than what is healed (64 KiB), and than what is read at once; shorter than healing.max_batch_bytes."""
+    with psycopg.connect(harness.conninfo(proxy.port, events), autocommit=not in_block) as loader:
+        for first in (0, 1000, 2000):
+            values = wide_rows(first, 300, {first + 7, first + 250})
+            cursor = loader.cursor()
+            if form == "executemany":
+                cursor.executemany("INSERT INTO events (id, kind) VALUES (%s, %s)", values)
+            else:
+                text = "INSERT INTO events (id, kind) VALUES " + ", ".join(["(%s, %s)"] * len(values))
+                if form == "literals":
+                    with psycopg.ClientCursor(loader) as plain:
+                        text = plain.mogrify(text, [it for row in values for it in row])
+                    cursor.execute(text)
+                else:
+                    cursor.execute(text, [it for row in values for it in row], prepare=form == "prepared")
+            assert cursor.rowcount == 298
+        if in_block:
+            loader.commit()
+        # A text that is as long.
+        extra = "INSERT INTO events (id, kind) VALUES (9001, %s), (9002, NULL) -- " + "y" * 70000
+        assert loader.execute(extra, ("a",)).rowcount == 1
+        assert loader.execute("SELECT count(*) FROM events").fetchone() == (3 * 298 + 1,)
+        loader.commit()
+    assert len(stored(postgres, events)) == 3 * 298 + 1 and len(letters(proxy)) == 7
+
+
+def test_batches_that_are_too_long_fail_as_a_whole_and_say_why(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    notices: list[Any] = []
+    with app(proxy, events) as loader:
+        loader.add_notice_handler(lambda it: notices.append((it.severity, it.message_primary, it.message_detail)))
+        cursor = loader.cursor()
+        values = wide_rows(0, 1200, {7})
+        text = "INSERT INTO events (id, kind) VALUES " + ", ".join(["(%s, %s)"] * len(values))
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            cursor.execute(text, [it for row in values for it in row])
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            cursor.executemany("INSERT INTO events (id, kind) VALUES (%s, %s)", values)
+        assert len(notices) == 2 and {it[:2] for it in notices} == {("WARNING", "pgmend did not split this batch: its request is too long")}
+        assert notices[0][2].startswith("healing.max_batch_bytes is 1048576.")
+        with pytest.raises(psycopg.errors.UniqueViolation): # no rule is for this one
+            loader.execute("INSERT INTO plain VALUES " + ", ".join(["(1)"] * 300000))
+        assert len(notices) == 2
+    assert stored(postgres, events) == [] and letters(proxy) == []
+
+
 @pytest.mark.parametrize("statement, state", [
     (BATCH.replace("events", "plain").replace(" (id, kind, day)", "").replace("(1, 'a', '2024-01-01')", "(1)").split("(2")[0] + "(1)", "23505"),
     (BATCH + " RETURNING id", "23502"),

@@ -361,3 +361,60 @@ def test_a_replacement_that_answers_otherwise_is_warned_about(start_pgmend: Any,
     reason = proxy.wait_for_event("rules.doubtful", lambda e: "PostgreSQL refuses" in e["reason"])["reason"]
     assert "rules.yaml:3:" in reason and "replace answers with other columns: net (type 25), not net (type 23)" in reason
     assert "rules.yaml:4:" in reason and "(42703)" in reason and "rule good" not in reason
+
+
+def test_how_long_a_pattern_is_trusted_is_configured_and_reloaded(start_pgmend: Any, postgres: harness.Postgres, database: str) -> None:
+    proxy = start_pgmend(control="user=postgres", state="pgmend.db")
+    postgres.run("CREATE TABLE users (id int, email text)", database=database)
+    with app(proxy, database) as old, console(proxy.port) as admin:
+        harness.know(proxy, database)
+        old.execute("ALTER TABLE users RENAME email TO mail")
+        old.execute("SELECT email FROM users")
+        harness.wait_until(lambda: [p["state"] for p in patterns(admin, database)] == ["active"], "the heal is a pattern")
+        proxy.config["patterns"] = {"retire_after": "0s"}
+        proxy.write_config()
+        with pytest.raises(psycopg.Error, match="patterns.retire_after must be from 1s to"):
+            admin.execute("RELOAD")
+        proxy.config["patterns"] = {"retire_after": "1s"}
+        proxy.write_config()
+        admin.execute("RELOAD")
+        harness.wait_until(lambda: [p["state"] for p in patterns(admin, database)] == ["retired"], "nobody used it for a second")
+        assert proxy.wait_for_event("pattern.retired")["reason"] == "nobody used it"
+        old.execute("SELECT id, email FROM users") # it is of use again
+
+
+def test_literals_are_in_the_log_and_in_the_state_where_that_is_configured_and_passwords_never(start_pgmend: Any, postgres: harness.Postgres, database: str) -> None:
+    proxy = start_pgmend(control="user=postgres", state="pgmend.db", log={"format": "json", "level": "info", "statements": "full"})
+    postgres.run("CREATE TABLE users (id int, email text, pin text)", database=database)
+
+    def healed(number: int) -> tuple[str, str]:
+        event = proxy.wait_for_event("statement.healed", lambda it: f"{number}" in it["before"] or f"n{number}" in it["before"])
+        return event["before"], event["after"]
+
+    with app(proxy, database) as old, console(proxy.port) as admin:
+        harness.know(proxy, database)
+        old.execute("ALTER TABLE users RENAME email TO mail")
+        # Refused first, then known before; by parameters, too.
+        for n in (71, 72, 71):
+            old.execute(f"INSERT INTO users (id, email) VALUES ({n}, 'literal {n}')")
+        old.execute("INSERT INTO users (id, email) VALUES (73, %s)", ("parameter",))
+        assert healed(71) == ("INSERT INTO users (id, email) VALUES (71, 'literal 71')", "INSERT INTO users (id, mail) VALUES (71, 'literal 71')")
+        assert healed(72)[1] == "INSERT INTO users (id, mail) VALUES (72, 'literal 72')"
+        assert healed(73)[0] == "INSERT INTO users (id, email) VALUES (73, $1)"
+        old.execute("UPDATE users SET email = 'hunter2' WHERE pin = 'my password is hunter2'")
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            old.execute("ALTER ROLE nobody_of_that_name PASSWORD 'hunter2'")
+        rows = lambda: kept(proxy, "SELECT before_sql, after_sql FROM transaction_logs ORDER BY id")  # noqa: E731
+        harness.wait_until(lambda: len(rows()) == 5, "they are written")
+        assert rows()[0] == ("INSERT INTO users (id, email) VALUES (71, 'literal 71')", "INSERT INTO users (id, mail) VALUES (71, 'literal 71')")
+        assert rows()[4][0] == "UPDATE users SET email = ? WHERE pin = ?"
+        assert {row[0] for row in kept(proxy, "SELECT before_sql FROM drift WHERE outcome = 'healed'")} == {
+            "INSERT INTO users (id, email) VALUES (?, ?)", "INSERT INTO users (id, email) VALUES (?, $1)", "UPDATE users SET email = ? WHERE pin = ?"}
+        proxy.config["log"] = {"format": "json", "level": "info"}
+        proxy.write_config()
+        admin.execute("RELOAD")
+        old.execute("INSERT INTO users (id, email) VALUES (74, 'hidden')")
+        harness.wait_until(lambda: len(rows()) == 6, "it is written, too")
+        assert rows()[5][0] == "INSERT INTO users (id, email) VALUES (?, ?)"
+    assert "hunter2" not in proxy.log_text() and "parameter\"" not in proxy.log_text() and "hidden" not in proxy.log_text()
+    assert "hunter2" not in str(kept(proxy, "SELECT before_sql, after_sql FROM transaction_logs"))

@@ -64,6 +64,7 @@ base::result<std::shared_ptr<net::live_settings const>> make_live(config::settin
     live->health = from.health;
     live->limits = from.limits;
     live->healing = from.healing;
+    live->statements = from.log.statements;
     live->admin = from.admin;
     auto client_tls = net::make_server_context(from.listen.tls);
     if (!client_tls) return base::fail(client_tls.error().code, "listen.tls: " + client_tls.error().text);
@@ -165,7 +166,7 @@ class application {
     application(serve_options const& options, config::settings settings, config::loaded_rules rules, learned_memory learned,
                 std::shared_ptr<net::live_settings const> live, std::shared_ptr<net::backend_set> backends, log_sink& log)
         : options_{options}, settings_{std::move(settings)}, learned_{std::move(learned)}, log_{log}, services_{std::move(live), std::move(backends)},
-          learner_{services_.book}, observatory_{services_}, sources_{console_sources()}, console_{sources_}, listener_{context_.get_executor(), workers_}, rule_watch_{context_, [this] { reload_rules(); }} {
+          learner_{services_.book, {.limits = settings_.patterns}}, observatory_{services_}, sources_{console_sources()}, console_{sources_}, listener_{context_.get_executor(), workers_}, rule_watch_{context_, [this] { reload_rules(); }} {
         publish_rules(std::move(rules));
         services_.observer = &learner_;
         services_.rooms.configure(settings_.limits);
@@ -436,6 +437,7 @@ class application {
         services_.settings.publish(*live);
         services_.backends->breakers().configure(loaded.values.breaker, base::steady::now());
         services_.rooms.configure(loaded.values.limits);
+        if (loaded.values.patterns != settings_.patterns) learner_.configure(loaded.values.patterns);
         auto const running = settings_; // what only a restart applies stays as it is, and is reported at each reload
         settings_ = loaded.values;
         settings_.listen.address = running.listen.address;

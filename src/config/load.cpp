@@ -258,8 +258,6 @@ class reader {
             if (!parent.empty() && !std::filesystem::is_directory(parent, ignored))
                 report(file->second.key, severity::error, fmt::format("log.file: there is no directory {}", in_quotes(parent.string())));
         }
-        if (out_.values.log.statements == log_statements::full)
-            report(where_["log.statements"].key, severity::warning, "log.statements: full has no effect in this version; literals never reach the log");
     }
 
     void need(position place, std::string const& path, std::string_view because) {

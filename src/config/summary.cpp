@@ -86,10 +86,11 @@ std::vector<std::pair<std::string, std::string>> summary_lines(settings const& s
     if (auto const& m = s.limits; m.any())
         line("limits", fmt::format("{} for each backend, {} database, {} user (0: none), {} wait up to {} ms", m.per_backend, m.per_database, m.per_user, m.waiting, m.wait.count()));
     line("health", fmt::format("{}, within {} ms, silent requests end after {} ms", every(s.health.every), s.health.timeout.count(), s.health.give_up_after.count()));
-    line("healing", fmt::format("{}, notice {}, guard {}, silent {}, statements up to {} bytes", choice_name("healing", "mode", s.healing.healing_mode),
+    line("healing", fmt::format("{}, notice {}, guard {}, silent {}, statements up to {} bytes, batches up to {}", choice_name("healing", "mode", s.healing.healing_mode),
                                 s.healing.notice ? "on" : "off", choice_name("healing", "transaction_guard", s.healing.guard),
-                                choice_name("healing", "silent", s.healing.silent), s.healing.most_statement_bytes));
+                                choice_name("healing", "silent", s.healing.silent), s.healing.most_statement_bytes, s.healing.most_batch_bytes));
     line("policy", policy_text(s.healing.policy));
+    line("patterns", fmt::format("suspended below {:.0f}% after {} uses, retired after {} s", s.patterns.lowest_trust * 100, s.patterns.least_trials, s.patterns.retire_after.count() / 1000));
     if (!s.rules.paths.empty()) line("rules", fmt::format("{}{}", fmt::join(s.rules.paths, ", "), s.rules.watch ? ", watched" : ""));
     line("console", fmt::format("database {}, users {}", s.admin.database, s.admin.users.empty() ? "none" : fmt::format("{}", fmt::join(s.admin.users, ", "))));
     if (!s.admin.stats_users.empty()) line("stats_users", fmt::format("{}", fmt::join(s.admin.stats_users, ", ")));

@@ -178,12 +178,21 @@ void learner::tidy_later() {
     tidy_timer_.async_wait([this](boost::system::error_code cancelled) {
         if (cancelled) return;
         if (auto const at = std::chrono::steady_clock::now(); at >= look_for_unused_) {
-            look_for_unused_ = at + std::chrono::minutes{1};
+            look_for_unused_ = at + std::min<std::chrono::milliseconds>(std::chrono::minutes{1}, settings_.limits.retire_after);
             for (auto const& change : book_.retire_unused(now())) note(change);
             publish();
         }
         if (ask_schemas_) ask_schemas_();
         tidy_later();
+    });
+}
+
+void learner::configure(learning::book_limits limits) {
+    hand_over([this, limits] {
+        apply(); // what was seen until now, by the limits until now
+        settings_.limits = limits;
+        book_.set_limits(limits);
+        look_for_unused_ = {};
     });
 }
 

@@ -1,5 +1,7 @@
 #include "pgmend/healing/healed_text.hpp"
 
+#include "healing/masking.hpp"
+
 #include "pgmend/healing/planner.hpp"
 #include "pgmend/sql/facts.hpp"
 
@@ -26,12 +28,29 @@ std::vector<std::string> refused_originals(plan const& made, std::string_view or
     return out;
 }
 
+/// Names that may stand in a literal, as they may be written there: with what they are in, or without. What else would a report say of nextval('old_seq')?
+std::vector<std::string> names_in_literals(plan const& made) {
+    std::vector<std::string> out;
+    for (auto const& it : made.renamings) {
+        if (it.kind == renaming::kind_type::column || it.kind == renaming::kind_type::constraint) continue;
+        for (std::string_view name : {std::string_view{it.before}, std::string_view{it.after}}) {
+            out.emplace_back(name);
+            for (auto point = name.find('.'); point != std::string_view::npos; point = name.find('.')) {
+                name.remove_prefix(point + 1);
+                out.emplace_back(name);
+            }
+        }
+    }
+    return out;
+}
+
 } // namespace
 
 healed_text make_healed_text(plan made, std::string_view original) {
     healed_text out;
-    out.before = normalized(original);
-    out.after = normalized(made.sql);
+    auto const names = names_in_literals(made);
+    out.before = normalized_but_names(original, names);
+    out.after = normalized_but_names(made.sql, names);
     out.fingerprint = fingerprint(original);
     out.refused_originals = refused_originals(made, original);
     out.plan = std::move(made);

@@ -50,14 +50,19 @@ std::size_t rewrite_cache::size_of(opinion const& it) {
     return bytes;
 }
 
-cached_text& rewrite_cache::find(std::string_view text) {
-    auto const hash = std::hash<std::string_view>{}(text);
-    if (auto const found = by_text_.find({text, hash}); found != by_text_.end()) {
-        ++counters_.hits;
-        auto& entry = *entries_[found->second];
-        entry.used = true;
-        return entry;
-    }
+std::size_t rewrite_cache::text_hash(std::string_view text) { return std::hash<std::string_view>{}(text); }
+
+cached_text* rewrite_cache::known(std::string_view text, std::size_t hash) {
+    auto const found = by_text_.find({text, hash});
+    if (found == by_text_.end()) return nullptr;
+    ++counters_.hits;
+    auto& entry = *entries_[found->second];
+    entry.used = true;
+    return &entry;
+}
+
+cached_text& rewrite_cache::find(std::string_view text, std::size_t hash) {
+    if (auto* const entry = known(text, hash)) return *entry;
     ++counters_.misses;
     auto made = std::make_unique<cached_text>();
     made->text = text;

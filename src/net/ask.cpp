@@ -135,7 +135,8 @@ void client_session::note_without_heal(session::answer_note const& note, std::st
     }
     remember({.outcome = "refused", .tier = 1, .plan = proposed, .sql = note.refused_sql, .reason = why.reason, .sqlstate = sqlstate});
     note_drift(state::drift_outcome::refused, std::move(row));
-    fields.emplace_back("before", before);
+    auto const shown_before = shown(note.refused_sql);
+    fields.emplace_back("before", shown_before);
     fields.emplace_back("reason", why.reason);
     auto const tags = tags_of(note.refused_sql);
     add_tags(fields, tags);
@@ -148,6 +149,7 @@ void client_session::log_healed(session::answer_note const& note) {
     healed_in_ += took;
     if (!base::log_enabled(log_level::info)) return;
     auto const& text = *note.healed;
+    auto const [before, after] = shown(text);
     std::vector<base::log_field> fields{{"database", identity_.database},
                                         {"user", identity_.user},
                                         {"application_name", relay_.application_name()},
@@ -156,8 +158,8 @@ void client_session::log_healed(session::answer_note const& note) {
     if (!text.sqlstate.empty()) fields.emplace_back("sqlstate", text.sqlstate);
     fields.emplace_back("pattern", text.plan.pattern);
     fields.emplace_back("evidence", learning::name_of(text.plan.evidence));
-    fields.emplace_back("before", text.before);
-    fields.emplace_back("after", text.after);
+    fields.emplace_back("before", before);
+    fields.emplace_back("after", after);
     auto const tags = tags_of(text.original);
     add_tags(fields, tags);
     fields.emplace_back("tier", 1);
@@ -197,8 +199,10 @@ void client_session::log_remarks() {
             row.pattern = it.drift->pattern;
         }
         note_drift(it.kind == kind::drifted ? state::drift_outcome::silent : state::drift_outcome::observed, std::move(row));
-        fields.emplace_back("before", before);
-        if (it.text) fields.emplace_back("after", it.text->after);
+        auto const shown_before = shown(it.sql);
+        auto const shown_after = it.text ? shown(it.text->plan.sql) : std::string{};
+        fields.emplace_back("before", shown_before);
+        if (it.text) fields.emplace_back("after", shown_after);
         if (it.drift) fields.emplace_back("blocked", it.blocked);
         auto const tags = tags_of(it.sql);
         add_tags(fields, tags);

@@ -459,7 +459,7 @@ void client_session::begin_relay(session::login_machine const& login, boost::asi
     traffic_ = &shared.figures.of(home_.counted(), identity_.database);
     relay_.measure({&home_.counted(), traffic_, 0});
     note_server_wait();
-    relay_.configure({heals, settings_->healing.most_statement_bytes}, check_.get());
+    relay_.configure({heals, settings_->healing.most_statement_bytes, settings_->healing.most_batch_bytes}, check_.get());
     relay_.count_in(home_.tally_of(*place_->state));
     relay_.set_parameter("client_encoding", login.client_encoding());
     relay_.set_parameter("standard_conforming_strings", login.standard_conforming_strings() ? "on" : "off");

@@ -94,6 +94,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         bool pipelined{false};               ///< it is one of several that the request executes
         std::vector<std::uint32_t> left_out; ///< of its messages
         std::string nothing;                 ///< what is executed in their place
+        std::optional<std::uint32_t> in_place; ///< the message in whose place the good rows of one statement are bound
         std::string notice;    ///< a frame; empty: the usual one
         std::shared_ptr<healing::healed_text const> text; ///< what was sent
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
@@ -217,6 +218,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void note_retry();
     // statement_report.cpp: what is remembered of a drifted statement, for people
     struct happening;
+    [[nodiscard]] std::string shown(std::string_view sql) const; ///< for the log, as it is configured
+    [[nodiscard]] std::pair<std::string, std::string> shown(healing::healed_text const& text) const; ///< before, after
     void count_refusal(std::optional<healing::refusal_kind> kind) const;
     void remember(happening const& it) const;
     void remember(std::string_view outcome, healing_under_way const& heal, std::string_view reason) const;

@@ -110,13 +110,14 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
     auto& machine = heal.machine;
     heal.is_drift = session::is_drift(machine.error());
     if (session::is_of_the_data(machine.sqlstate())) look_for_batch(heal);
-    bool const unread = heal.pipelined && machine.sql().empty(); // an earlier request has prepared it
+    bool const of_rows = session::is_of_the_data(machine.sqlstate()) && (heal.pipelined || (machine.statement() && check_->splits(*machine.statement())));
+    bool const unread = of_rows && machine.sql().empty(); // an earlier request has prepared it
     if (!heal.is_drift && !heal.batch && !unread) co_return false;
     if (client_writing_) {
         heal.reason = "the client was sending more";
         co_return false;
     }
-    bool const for_rows = heal.pipelined && (heal.batch || unread);
+    bool const for_rows = machine.statement() && (heal.batch || unread);
     if (!(for_rows ? machine.possible_for_rows() : machine.possible())) {
         heal.reason = machine.reason();
         co_return false;
@@ -271,7 +272,9 @@ awaitable<bool> client_session::heal() {
     bool const again = co_await try_heal(*heal);
     bool alive = client_.is_open();
     if (alive && again) {
-        auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing) : heal->machine.retry();
+        auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
+            : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
+                                                          : heal->machine.retry();
         auto notice = !heal->notice.empty() ? heal->notice
             : home_.settings()->healing.notice
             ? wire::notice_response(fmt::format("pgmend healed this statement: {}", heal->plan.pattern))
@@ -371,8 +374,8 @@ void client_session::report(healing::refusal const& refused) const {
 void client_session::log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const {
     if (!base::log_enabled(log_level::info)) return;
     auto const took = std::chrono::steady_clock::now() - heal.began;
-    auto const before = healing::normalized(heal.machine.sql());
-    auto const after = heal.planned ? healing::normalized(heal.plan.sql) : std::string{};
+    auto const before = shown(heal.machine.sql());
+    auto const after = heal.planned ? shown(heal.plan.sql) : std::string{};
     auto const fingerprint = healing::fingerprint(heal.machine.sql());
     std::vector<base::log_field> fields{{"database", identity_.database},
                                         {"user", identity_.user},

@@ -3,6 +3,8 @@
 
 #include "pgmend/net/worker.hpp"
 
+#include <tuple>
+
 namespace pgmend::net {
 
 void client_session::note_drift(state::drift_outcome outcome, state::drift_row row) const {
@@ -36,8 +38,7 @@ void client_session::note_heal(healing::healed_text const& text, bool success, s
     healed.pattern = text.plan.pattern;
     healed.evidence = learning::name_of(text.plan.evidence);
     healed.sqlstate = sqlstate;
-    healed.before = text.before;
-    healed.after = text.after;
+    std::tie(healed.before, healed.after) = shown(text);
     healed.success = success;
     healed.duration_us = took.count();
     healed.tier = tier;

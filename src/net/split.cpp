@@ -91,8 +91,9 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
         }
         pipeline = std::move(*read);
     }
+    session::batch_statement const statement_tried{machine.sql(), machine.text_message(), machine.statement(), machine.parameter_types()};
     auto trial = pipeline ? session::split_machine{*pipeline, table->id, heal.request.guarded}
-                          : session::split_machine{heal.request, machine.text_message(), machine.sql(), rows, table->id, heal.request.guarded};
+                          : session::split_machine{heal.request, statement_tried, rows, table->id, heal.request.guarded};
     bool const found = trial.possible() && co_await try_rows(trial);
     if (!found) {
         heal.reason = "the batch was not split: " + trial.reason();
@@ -123,6 +124,7 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
     plan.identifiers = healing::identifiers(machine.sql());
     plan.nulled = trial.unused_parameters();
     plan.once = true;
+    heal.in_place = trial.bind_in_place();
     // Of a pipeline no text is edited.
     auto verified = session::heal_machine::step::verified;
     if (!pipeline) verified = co_await converse_with(machine, machine.verify(plan));

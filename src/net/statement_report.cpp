@@ -41,6 +41,13 @@ void add_tags(std::vector<base::log_field>& fields, telemetry::statement_tags co
     if (!tags.traceparent.empty()) fields.emplace_back("traceparent", tags.traceparent);
 }
 
+std::string client_session::shown(std::string_view sql) const { return healing::shown_text(sql, home_.settings()->statements); }
+
+std::pair<std::string, std::string> client_session::shown(healing::healed_text const& text) const {
+    if (home_.settings()->statements == healing::statement_form::normalized) return {text.before, text.after};
+    return {shown(text.original), shown(text.plan.sql)};
+}
+
 void client_session::count_refusal(std::optional<healing::refusal_kind> kind) const {
     auto& refusals = home_.counted().refusals;
     constexpr auto other = telemetry::refusal_reasons - 1;

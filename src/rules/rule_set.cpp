@@ -67,6 +67,11 @@ rule_set::rule_set(std::vector<rule> rules, std::uint64_t generation) : rules_{s
             index[std::move(at)].push_back(&r);
             names_.push_back(name);
         };
+        auto const put_statement = [&](statement_shape const& statement) {
+            statements_[statement.hash()].push_back(&r);
+            if (auto word = statement.telling_word(); word.empty()) has_wordless_statements_ = true;
+            else statement_words_.push_back(std::move(word));
+        };
         std::visit(overloaded{
                        [&](column_renamed const& a) {
                            put(columns_, key(a.column.table, a.column.column), a.column.column);
@@ -85,16 +90,18 @@ rule_set::rule_set(std::vector<rule> rules, std::uint64_t generation) : rules_{s
                        },
                        [&](star_pinned const& a) { put(stars_, a.table.name, a.table.name); },
                        [&](batch_split const& a) { put(batches_, a.table.name, a.table.name); },
-                       [&](statement_replaced const& a) { statements_[a.statement.hash()].push_back(&r); },
+                       [&](statement_replaced const& a) { put_statement(a.statement); },
                        [&](statement_fallback const& a) {
-                           statements_[a.statement.hash()].push_back(&r);
+                           put_statement(a.statement);
                            has_fallbacks_ = true;
                        },
                    },
                    r.does);
     }
-    std::sort(names_.begin(), names_.end());
-    names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+    for (auto* const words : {&names_, &statement_words_}) {
+        std::sort(words->begin(), words->end());
+        words->erase(std::unique(words->begin(), words->end()), words->end());
+    }
     for (auto* const index : {&columns_, &objects_, &stars_, &batches_, &defaults_, &labels_}) put_in_order(*index);
     put_in_order(statements_);
 }
@@ -126,6 +133,11 @@ rule const* rule_set::star(std::string_view schema, std::string_view table, circ
 
 rule const* rule_set::on_error(std::string_view schema, std::string_view table, circumstances const& who) const {
     return first(entries(batches_, table), schema, who);
+}
+
+bool rule_set::splits(std::string_view table, circumstances const& who) const {
+    auto const found = entries(batches_, table);
+    return std::any_of(found.begin(), found.end(), [&](rule const* r) { return r->mode.value_or(rule_mode::heal) == rule_mode::heal && r->applies(who); });
 }
 
 std::vector<rule const*> rule_set::defaults(std::string_view schema, std::string_view table, circumstances const& who) const {

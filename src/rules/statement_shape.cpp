@@ -211,6 +211,23 @@ base::result<statement_shape> statement_shape::compile(std::string text) {
     return out;
 }
 
+std::string statement_shape::telling_word() const {
+    constexpr std::size_t longest_name = 59; // PostgreSQL cuts longer ones, at 60 to 63 bytes: what is left depends on the encoding
+    std::string_view best;
+    for (auto const& t : tokens_) {
+        auto word = written(text_, t);
+        if (t.kind == token_kind::quoted) word = plain_content(word).value_or(std::string_view{});
+        else if (t.kind != token_kind::word) continue;
+        if (word.size() <= best.size() || word.size() > longest_name || word.find_first_of("'\\") != std::string_view::npos) continue;
+        std::string folded{word};
+        std::transform(folded.begin(), folded.end(), folded.begin(), lower);
+        if (!sql::is_keyword(folded)) best = word;
+    }
+    std::string out{best};
+    std::transform(out.begin(), out.end(), out.begin(), lower);
+    return out;
+}
+
 std::optional<parameter_values> statement_shape::match(scanned_text const& client) const {
     if (!client.matchable() || client.hash() != hash_) return std::nullopt;
     return matching{text_, tokens_, client}.run(parameters_.empty() ? 0 : parameters_.back());

@@ -29,17 +29,7 @@ class reader {
 
     std::optional<batch> read() {
         if (!list_.complete || list_.depends_on_backslashes) return std::nullopt;
-        if (!word("insert") || !word("into")) return std::nullopt;
-        auto first = name();
-        if (!first) return std::nullopt;
-        if (sign(".")) {
-            auto second = name();
-            if (!second) return std::nullopt;
-            out_.schema = std::move(*first);
-            out_.table = std::move(*second);
-        } else {
-            out_.table = std::move(*first);
-        }
+        if (!read_table()) return std::nullopt;
         if (is("(") && !skip_brackets()) return std::nullopt;
         if (word("overriding") && !((word("system") || word("user")) && word("value"))) return std::nullopt;
         if (at_ == list_.tokens.size()) return std::nullopt;
@@ -53,7 +43,27 @@ class reader {
         return std::move(out_);
     }
 
+    std::optional<std::string> table() {
+        if (!read_table()) return std::nullopt;
+        return std::move(out_.table);
+    }
+
   private:
+    bool read_table() {
+        if (!word("insert") || !word("into")) return false;
+        auto first = name();
+        if (!first) return false;
+        if (sign(".")) {
+            auto second = name();
+            if (!second) return false;
+            out_.schema = std::move(*first);
+            out_.table = std::move(*second);
+        } else {
+            out_.table = std::move(*first);
+        }
+        return true;
+    }
+
     [[nodiscard]] std::string_view text(std::size_t i) const { return text_.substr(list_.tokens[i].begin, list_.tokens[i].end - list_.tokens[i].begin); }
     [[nodiscard]] bool is(std::string_view what) const { return at_ < list_.tokens.size() && text(at_) == what; }
     bool sign(std::string_view what) {
@@ -175,6 +185,11 @@ class reader {
 } // namespace
 
 std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows) { return reader{sql, least_rows}.read(); }
+
+std::optional<std::string> table_inserted_into(base::byte_view sql) {
+    constexpr std::size_t most_looked_at = 1024;
+    return reader{sql.substr(0, most_looked_at), 0}.table();
+}
 
 std::string rows_alone(base::byte_view sql, batch const& of, std::size_t first, std::size_t last) {
     std::vector<std::size_t> kept;

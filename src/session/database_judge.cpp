@@ -1,5 +1,7 @@
 #include "pgmend/session/database_judge.hpp"
 
+#include "pgmend/session/batch.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -70,25 +72,52 @@ void database_judge::build_tripwire() {
         views_do_not_last_ = std::any_of(functions.begin(), functions.end(), [](auto const& it) { return it->changes_session; });
     }
     if (rules_) names.insert(names.end(), rules_->names().begin(), rules_->names().end());
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    tripwire_ = sql::name_set{names};
+    auto const set_of = [](std::vector<std::string>& words) {
+        std::sort(words.begin(), words.end());
+        words.erase(std::unique(words.begin(), words.end()), words.end());
+        return sql::name_set{words};
+    };
+    names_ = {};
+    if (rules_ && !rules_->statement_words().empty()) {
+        names_ = set_of(names);
+        names.insert(names.end(), rules_->statement_words().begin(), rules_->statement_words().end());
+    }
+    tripwire_ = set_of(names);
+}
+
+/// One pass over most texts, however many rules there are.
+bool database_judge::trips(std::string_view sql) const {
+    bool const mentioned = sql::mentions(sql, tripwire_);
+    if (!rules_->has_statements()) return mentioned;
+    if (mentioned && (rules_->statement_words().empty() || sql::mentions(sql, names_))) return true;
+    return (mentioned || rules_->has_wordless_statements()) && rules_->may_match(rules::scanned_text{sql});
 }
 
 bool database_judge::trips(healing::cached_text& text) {
     if (text.scanned_at == stamp_) return text.trips;
-    text.trips = sql::mentions(text.text, tripwire_);
-    if (!text.trips && rules_ && rules_->has_statements()) {
-        text.trips = rules_->may_match(rules::scanned_text{text.text});
-    }
+    text.trips = trips(std::string_view{text.text});
+    text.batch_of = text.trips ? batch_of(std::string_view{text.text}) : std::string{};
     text.scanned_at = stamp_;
     return text.trips;
 }
 
-bool database_judge::may_be_split(healing::cached_text& text) {
-    if (!rules_->has_batches() || !trips(text)) return false;
-    auto const first = text.text.find_first_not_of(" \t\r\n\f");
-    return first != std::string::npos && (text.text[first] == 'i' || text.text[first] == 'I' || text.text[first] == '-' || text.text[first] == '/');
+bool database_judge::is_of_no_interest(std::string_view sql, std::size_t hash) {
+    if (seen_once_.empty()) seen_once_.resize(most_seen_once);
+    auto& place = seen_once_[hash % most_seen_once];
+    if (place == hash) return false; // here it is again
+    place = hash;
+    return sql::plain_statement(sql) != sql::statement_kind::empty && !trips(sql);
+}
+
+std::string database_judge::batch_of(std::string_view sql) const {
+    if (!rules_->has_batches()) return {};
+    auto table = table_inserted_into(sql);
+    return table && rules_->splits(*table) ? std::move(*table) : std::string{};
+}
+
+std::string const& database_judge::batch_of(healing::cached_text& text) {
+    static std::string const none;
+    return rules_->has_batches() && trips(text) ? text.batch_of : none;
 }
 
 std::uint64_t database_judge::masked(healing::cached_text& text) {

@@ -300,12 +300,23 @@ retry_request heal_machine::retry() {
 retry_request heal_machine::retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing) {
     for_rows_ = true;
     left_out_ = std::move(left_out);
-    nothing_ = nothing;
+    instead_ = nothing;
     auto again = build(sql_, parameter_types_, false);
     auto text = healing::make_healed_text(std::move(plan), sql_);
     text.sqlstate = error_.code;
     again.text = std::make_shared<healed_text const>(std::move(text));
     // None of it has succeeded before all of it has, as far as the answers can be kept back.
+    again.decisive = static_cast<std::uint32_t>(messages_.size()) - 1;
+    return again;
+}
+
+retry_request heal_machine::retry_in_place(std::uint32_t bind) {
+    for_rows_ = with_parameters_ = true;
+    left_out_ = {bind};
+    instead_ = plan_->sql;
+    instead_types_ = plan_->parameter_types ? *plan_->parameter_types : parameter_types_;
+    auto again = build(sql_, parameter_types_, false);
+    again.text = std::make_shared<healed_text const>(healing::make_healed_text(*plan_, sql_));
     again.decisive = static_cast<std::uint32_t>(messages_.size()) - 1;
     return again;
 }
@@ -326,12 +337,23 @@ std::optional<std::uint32_t> heal_machine::unnamed_ahead() const {
     return std::nullopt;
 }
 
+void heal_machine::append_bind_instead(std::string& out, base::byte_view bind) const {
+    auto const view = wire::read_bind(bind); // was read once before
+    if (!with_parameters_ || !view) return wire::append_bind(out, wire::cursor{bind}.text(), own_rows, {});
+    std::string body{view->portal};
+    body.append(1, '\0').append(own_rows).append(1, '\0').append(view->parameters).append(view->results);
+    if (auto without = wire::bind_with_nulls(body, plan_->nulled)) body = std::move(*without);
+    out.push_back('B');
+    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
+    out += body;
+}
+
 /// The failed text as it shall be now, others as they were sent.
 void heal_machine::append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const {
     auto const frame = message(index);
     auto const edited = std::find_if(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == index; });
     if (std::binary_search(left_out_.begin(), left_out_.end(), index)) {
-        wire::append_bind(out, wire::cursor{body_of(frame)}.text(), own_rows, {});
+        append_bind_instead(out, body_of(frame));
     } else if (index == parse_) {
         if (frame[0] == 'Q') wire::append_query(out, sql);
         else wire::append_parse(out, statement_name_, sql, types);
@@ -392,7 +414,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
     }
     if (!left_out_.empty()) {
         close(own_rows); // a retry that failed has left it
-        wire::append_parse(again.bytes, own_rows, nothing_, {});
+        wire::append_parse(again.bytes, own_rows, instead_, instead_types_);
         expect_own(request_kind::parse);
     }
     if (for_rows_) again.first = std::max(again.first, request_.passed_on);

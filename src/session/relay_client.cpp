@@ -1,6 +1,7 @@
 // From the client: what is sent on, edited, kept to be sent again, or asked about first.
 #include "pgmend/session/relay_machine.hpp"
 
+#include "pgmend/sql/facts.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "session/own_messages.hpp"
@@ -36,7 +37,7 @@ void relay_machine::begin_request() {
     request_kept_ = true;
     request_messages_ = holds_ = 0;
     request_edits_.clear();
-    request_guarded_ = never_hold_ = flushed_ = false;
+    request_guarded_ = never_hold_ = flushed_ = request_splits_ = request_too_long_ = long_text_ = false;
     token_ = 0;
     if (transaction_began_us_ == 0) transaction_began_us_ = meter_.now_us;
 }
@@ -71,13 +72,22 @@ void relay_machine::begin_client_frame(wire::frame_header const& header, std::sh
 
 void relay_machine::retain(base::byte_view bytes) {
     if (!request_kept_ || !settings_.heals || terminated_) return;
-    if (request_.size() + bytes.size() > settings_.most_request_bytes) {
+    auto const most = request_splits_ ? std::max(settings_.most_request_bytes, settings_.most_batch_bytes) : settings_.most_request_bytes;
+    if (request_.size() + bytes.size() > most) {
         request_kept_ = false;
+        request_too_long_ = true;
         request_.clear();
         request_.shrink_to_fit();
         return;
     }
     request_.append(bytes);
+}
+
+/// A Query that was too long to be looked at ahead: whether its savepoint is still there behind it.
+void relay_machine::note_end_of_long_text() {
+    if (!std::exchange(long_text_, false) || !request_kept_) return;
+    wire::cursor in{base::byte_view{request_}.substr(std::min(request_.size(), wire::header_bytes))};
+    savepoint_set_ = sql::plain_statement(in.text()) == sql::statement_kind::insert && in.ok();
 }
 
 /// What tier 1 says of this message; nothing: it has nothing to say.
@@ -102,6 +112,15 @@ std::optional<advice> relay_machine::look(wire::frame_header const& header, base
         return preflight_->look_at_bind(statement, in_transaction);
     }
     }
+}
+
+/// The same of a text of which only the beginning has come.
+advice relay_machine::look_at_beginning(wire::frame_header const& header, base::byte_view body) {
+    bool const in_transaction = status_ == 'T';
+    if (header.type == 'Q') return preflight_->look_at_beginning(body, nullptr, in_transaction);
+    wire::cursor in{body};
+    auto const statement = in.text();
+    return preflight_->look_at_beginning(in.ok() ? in.rest() : base::byte_view{}, &statement, in_transaction);
 }
 
 bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) {
@@ -182,6 +201,11 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             client_remaining_ -= part;
             if (skip_to_sync_) return {part, {}, true};
             take(part);
+            if (long_text_ && client_remaining_ == 0) {
+                retain(bytes.substr(kept_from, at - kept_from));
+                kept_from = at;
+                note_end_of_long_text();
+            }
             continue;
         }
         if (client_must_wait()) return finish(false);
@@ -212,12 +236,16 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             skip_to_sync_ = false;
         }
 
-        bool const begins = !open_ && begins_request(header.type);
+        // A Query ends a request that its Sync has not ended. Where only statements were prepared, and all of that is answered (asyncpg's prepare(), which
+        // flushes), it is a request of its own.
+        bool const ends_open = open_ && !discarding_ && !copy_in_ && (header.type == 'Q' || header.type == 'F');
+        bool const stands_alone = ends_open && queue_.empty() && !has_effects();
+        bool const begins = (!open_ || stands_alone) && begins_request(header.type);
         std::optional<advice> given;
         bool const concerns = preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E');
         if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
-            if (has_text && !whole) preflight_->passed_unseen();
+            if (has_text && !whole) given = look_at_beginning(header, body);
             else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
             else if (has_text || header.type == 'B') given = look(header, body);
             if (given && given->what == advice::kind_type::ask) {
@@ -238,6 +266,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         if (begins) {
             begin_request();
             kept_from = at;
+            if (stands_alone) answered_ = 0;
             if (given && status_ == 'T' && queue_.empty() && (savepoint_set_ || given->guard)) {
                 bool const release_or_set = (savepoint_set_ && !given->ends_transaction) || given->guard;
                 if (release_or_set) {
@@ -251,7 +280,11 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
                 }
             }
         }
-        if (given && given->controls_transaction) savepoint_set_ = false;
+        if (given && given->splits) request_splits_ = true;
+        if (given && given->controls_transaction) {
+            long_text_ = savepoint_set_ && given->splits && header.type == 'Q' && !whole;
+            savepoint_set_ = false;
+        }
         if (given && given->prepare && status_ != 'E') {
             assemble();
             prepare_anew(bytes.substr(at + wire::header_bytes), *given->prepare);
@@ -262,10 +295,18 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
             if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
             begin_client_frame(header, given->note);
+            if (ends_open) {
+                open_ = false;
+                if (!stands_alone) request_kept_ = false;
+            }
             at += header.total_bytes();
             continue;
         }
         begin_client_frame(header, given ? given->note : nullptr);
+        if (ends_open) {
+            open_ = false;
+            if (!stands_alone) request_kept_ = false;
+        }
         if (whole) {
             take(header.total_bytes());
         } else {

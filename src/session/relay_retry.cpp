@@ -52,7 +52,9 @@ base::byte_view message_at(base::byte_view request, std::uint32_t index) {
 }
 
 base::byte_view relay_machine::release_error(bool recovered) {
-    out_.assign(held_prefix_).append(held_shown_).append(held_tail_);
+    out_.assign(held_prefix_);
+    if (held_.too_long) out_ += too_long_warning(settings_.most_batch_bytes);
+    out_.append(held_shown_).append(held_tail_);
     if (auto const fields = wire::read_error(base::byte_view{held_.error}.substr(wire::header_bytes))) meter_.failed(fields->code);
     if (held_.open && recovered) {
         skip_to_sync_ = true;

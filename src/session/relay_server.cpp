@@ -7,6 +7,8 @@
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <iterator>
@@ -31,6 +33,11 @@ bool is_asynchronous(char type) { return type == 'N' || type == 'A' || type == '
 bool is_schema_change(base::byte_view tag) { return tag.starts_with("ALTER ") || tag.starts_with("CREATE ") || tag.starts_with("DROP "); }
 
 } // namespace
+
+std::string too_long_warning(std::size_t most) {
+    return wire::warning_response("pgmend did not split this batch: its request is too long",
+                                  fmt::format("healing.max_batch_bytes is {}. Longer ones fail as a whole: send fewer rows at a time, or raise it.", most));
+}
 
 bool is_drift(wire::error_view const& fields) {
     if (fields.severity != "ERROR" || !fields.internal_query.empty() || !fields.internal_position.empty() || !fields.where.empty())
@@ -64,6 +71,7 @@ bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (part_passed_on_ || holds_ >= most_holds) return false;
     if (may_be_of_a_batch(fields)) return true;
     // Of a text that was healed already, a value that does not fit is its own answer.
+    if (request_.size() > settings_.most_request_bytes) return false; // kept to be split, and for nothing else
     return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields));
 }
 
@@ -71,6 +79,11 @@ bool relay_machine::may_be_of_a_batch(wire::error_view const& fields) const {
     // What has been answered of a text of several statements is not counted.
     bool const counted = queue_.front().kind != request_kind::query && queue_.front().kind != request_kind::function_call;
     return preflight_ != nullptr && is_of_the_data(fields.code) && preflight_->splits_batches() && text_of_failed() == nullptr && (counted || !effect_passed_on_);
+}
+
+/// It would have been split, were it shorter.
+bool relay_machine::is_too_long_a_batch(wire::error_view const& fields) const {
+    return request_splits_ && request_too_long_ && preflight_ != nullptr && is_of_the_data(fields.code) && preflight_->splits_batches() && fields.severity == "ERROR" && queue_.closers() + (open_ ? 1u : 0u) == 1;
 }
 
 /// One more frame of the answer to the oldest message. Answers true where it leaves behind what a rollback undoes: then the
@@ -159,6 +172,7 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_
     held_.text_begun = queue_.front().kind == request_kind::query && first_effect_ != nothing;
     held_.opened = false;
     held_.whole = true;
+    held_.too_long = false;
     held_.passed_on = effect_passed_on_ ? passed_on : 0;
     held_prefix_.assign(prefix);
     held_tail_.clear();
@@ -176,7 +190,7 @@ void relay_machine::fail_request() {
     if (queue_.empty()) return;
     auto const kind = queue_.front().kind;
     if (kind == request_kind::query || kind == request_kind::function_call || kind == request_kind::sync) return;
-    if (!queue_.pop_to_sync()) discarding_ = true;
+    if (!queue_.pop_to_sync()) discarding_ = open_ = true; // also where a Query stands behind it: the server passes over that, too
 }
 
 void relay_machine::note_trouble(wire::error_view const& fields) {
@@ -218,6 +232,7 @@ void relay_machine::on_ready(char status) {
             request_.clear();
             request_.shrink_to_fit();
         }
+        if (mode_ == mode::relaying && held_.request.capacity() > most_idle_request_bytes) held_.request = {};
     }
 }
 
@@ -266,6 +281,7 @@ relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame,
     if (header.type == 'Z' && header.body_bytes() > 0) {
         if (std::exchange(held_.open, false)) { // it went on
             held_.whole = request_kept_;
+            held_.too_long = request_splits_ && request_too_long_;
             if (request_kept_) held_.request = request_;
         }
         on_ready(frame[wire::header_bytes]);
@@ -360,7 +376,8 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
                 hold(frame, bytes.substr(from, at - from), may_be_of_a_batch(*fields), effect_at == nowhere ? answered_ : effect_message);
                 return {at + total, bytes.substr(0, from), true};
             }
-            if (at > 0 && (own || text_of_failed() != nullptr || (!queue_.empty() && queue_.front().note)))
+            bool const too_long = fields && !own && is_too_long_a_batch(*fields);
+            if (at > 0 && (own || too_long || text_of_failed() != nullptr || (!queue_.empty() && queue_.front().note)))
                 return passed_on(at, bytes.substr(0, at), true);
             if (fields && fields->severity != "ERROR") server_fatal_ = true;
             if (fields) note_trouble(*fields);
@@ -369,7 +386,11 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
                 refused_.push_back({queue_.front().note, std::string{fields->code}});
                 news_ = true;
             }
-            auto const shown = error_for_client(frame, body);
+            auto shown = error_for_client(frame, body);
+            if (too_long && shown.data() == frame.data()) {
+                out_ = too_long_warning(settings_.most_batch_bytes).append(frame);
+                shown = out_;
+            }
             if (first_effect_ == nothing) first_effect_ = answered_;
             effect_passed_on_ = true;
             fail_request();

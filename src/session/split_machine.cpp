@@ -43,9 +43,9 @@ std::string question_about(catalog::oid table) {
 
 bool is_of_the_data(base::byte_view sqlstate) { return sqlstate.starts_with("22") || sqlstate.starts_with("23"); }
 
-split_machine::split_machine(failed_request const& request, std::uint32_t text, base::byte_view sql, batch rows, catalog::oid table, bool in_transaction)
+split_machine::split_machine(failed_request const& request, batch_statement statement, batch rows, catalog::oid table, bool in_transaction)
     : table_{table}, in_transaction_{in_transaction} {
-    rows_ = rows_of_statement(request, text, sql, std::move(rows), reason_);
+    rows_ = rows_of_statement(request, std::move(statement), std::move(rows), reason_);
 }
 
 split_machine::split_machine(pipelined_rows rows, catalog::oid table, bool in_transaction)
@@ -174,6 +174,8 @@ split_machine::step split_machine::end_of_trial(std::optional<std::pair<std::str
     }
     return step::next;
 }
+
+std::optional<std::uint32_t> split_machine::bind_in_place() const { return rows_->bind_in_place(); }
 
 std::vector<std::size_t> split_machine::good() const {
     std::vector<std::size_t> out;

@@ -109,7 +109,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     made.controls_transaction = text.controls_transaction;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
-    made.splits = text.guardable && judge_->may_be_split(text);
+    made.splits = splits(text);
     if (note && note->healed) note_edited(made, std::move(note), types);
     else if (note && !note->refusal) made.note = std::move(note);
     prepared_.insert_or_assign(std::move(name), std::move(made));
@@ -167,14 +167,44 @@ std::shared_ptr<prepare_again const> statement_check::judge_again(prepared& it) 
     return std::make_shared<prepare_again const>(prepare_again{plan.sql, plan.parameter_types ? *plan.parameter_types : it.types});
 }
 
+bool statement_check::splits(healing::cached_text& text) {
+    if (!text.guardable) return false;
+    auto const& table = judge_->batch_of(text);
+    return !table.empty() && judge_->rules().splits(table, circumstances());
+}
+
+bool statement_check::splits(std::string_view statement) const {
+    auto const found = prepared_.find(std::string{statement});
+    return found != prepared_.end() && found->second.splits;
+}
+
+advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) {
+    auto given = preflight::look_at_beginning(sql, statement, in_transaction);
+    auto const table = judge_->batch_of(sql);
+    if (table.empty() || judge_->settings().healing_mode != healing::mode::heal || !judge_->rules().splits(table, circumstances())) return given;
+    given.splits = true;
+    given.guard = in_transaction && judge_->settings().guard == healing::transaction_guard::savepoint;
+    given.ends_transaction = false; // not ahead of it
+    if (statement == nullptr) return given; // other statements may stand behind it
+    given.controls_transaction = false;
+    std::string name{*statement};
+    if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return given;
+    auto& made = prepared_[std::move(name)];
+    if (made.first) --edited_;
+    made = {};
+    made.splits = made.guardable = true;
+    return given;
+}
+
 advice statement_check::base_advice(healing::cached_text& text, bool in_transaction) {
     advice given;
     given.controls_transaction = text.controls_transaction;
     given.ends_transaction = text.ends_transaction;
+    given.splits = splits(text);
     if (in_transaction && text.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
         judge_->settings().healing_mode == healing::mode::heal) {
         auto const token = judge_->masked(text);
-        if (judge_->may_be_split(text)) {
+        if (given.splits) {
             given.guard = true; // its values may fail, each time anew
         } else if (!judge_->has_worked(token)) {
             given.guard = true;
@@ -186,7 +216,10 @@ advice statement_check::base_advice(healing::cached_text& text, bool in_transact
 
 advice statement_check::look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
                              bool in_transaction) {
-    auto& text = judge_->text(sql);
+    auto const hash = healing::rewrite_cache::text_hash(sql);
+    auto* const known_text = judge_->known_text(sql, hash);
+    if (known_text == nullptr && statement == nullptr && !in_transaction && judge_->is_of_no_interest(sql, hash)) return {};
+    auto& text = known_text != nullptr ? *known_text : judge_->text(sql, hash);
     auto given = base_advice(text, in_transaction);
     if (judge_->settings().healing_mode != healing::mode::off && judge_->has_tripwire() && judge_->trips(text)) {
         std::vector<catalog::oid> const declared(types.begin(), types.end());
@@ -232,6 +265,7 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
     auto& it = found->second;
     given.controls_transaction = it.controls_transaction;
     given.ends_transaction = it.ends_transaction;
+    given.splits = it.splits;
     if (it.first) given.prepare = judge_again(it);
     if (!it.ended) given.note = it.note;
     if (it.changes_session) passed_unseen();

@@ -68,105 +68,163 @@ void append_execution(std::string& out) {
     wire::append_close_statement(out, own_name);
 }
 
+/// Whatever DateStyle says: a text that stands for the same value in every session.
+std::string words_of(catalog::oid type, std::size_t number) {
+    constexpr catalog::oid date = 1082, timestamp = 1114, timestamptz = 1184; // pg_type.dat
+    if (type == date || type == timestamp || type == timestamptz) return fmt::format("pg_catalog.to_json(${}) OPERATOR(pg_catalog.#>>) '{{}}'", number);
+    return fmt::format("${}", number);
+}
+
+/// Numbers with all of their digits, whatever the session's setting; it goes with the trial.
+void append_exact_numbers(std::string& out) { (void)append_statement(out, "SET LOCAL extra_float_digits = 3"); }
+
 class statement_rows final : public tried_rows {
   public:
-    statement_rows(base::byte_view sql, batch rows) : sql_{sql}, rows_{std::move(rows)} {}
+    statement_rows(batch_statement statement, batch rows) : statement_{std::move(statement)}, rows_{std::move(rows)} {
+        any_parameters_ = std::any_of(rows_.parameters.begin(), rows_.parameters.end(), [](auto const& it) { return !it.empty(); });
+    }
 
     /// Why not; empty: it can be split.
-    std::string read_request(failed_request const& request, std::uint32_t text) {
+    std::string read_request(failed_request const& request) {
         if (request.open || !request.whole) return "the request is not complete";
-        auto const frame = message_at(request.request, text);
-        if (frame.empty()) return "the statement was prepared by an earlier request";
-        if (frame[0] == 'Q') {
-            bool const any = std::any_of(rows_.parameters.begin(), rows_.parameters.end(), [](auto const& it) { return !it.empty(); });
-            return any ? "the text has parameters without values" : "";
-        }
-        extended_ = true;
-        auto const parsed = wire::read_parse(body_of(frame));
-        if (text != 0 || !parsed || !parsed->statement.empty()) return "a named statement may be executed again";
-        if (request.failed == text) return "the statement could not be prepared";
-        declared_ = parsed->parameter_types;
-        int binds = 0;
+        if (!statement_.name) return any_parameters_ ? "the text has parameters without values" : "";
+        bool const unnamed = statement_.name->empty();
+        std::optional<std::uint32_t> parsed;
         int executes = 0;
+        std::uint32_t index = 0;
         for (auto const next : messages_of(request.request)) {
+            auto const number = index++;
             switch (next[0]) {
             case 'B': {
-                ++binds;
                 auto bound = wire::read_bind(body_of(next));
                 if (!bound) return "the Bind message is not well-formed";
-                if (!bound->portal.empty() || !bound->statement.empty()) return "a named portal or statement";
-                if (bound->binary()) return "parameters in binary form";
-                values_ = std::move(bound->values);
+                if (!bound->portal.empty()) return "a named portal";
+                if (bound->statement != *statement_.name) return "the request holds other statements";
+                if (bind_) return "the statement is executed more than once";
+                bind_ = number;
+                bound_ = std::move(*bound);
                 break;
             }
             case 'E': ++executes; break;
             case 'P':
-                if (next.data() != frame.data()) return "the request holds other statements";
+                if (number != statement_.message) return "the request holds other statements";
+                parsed = number;
                 break;
+            case 'C':
             case 'D':
             case 'S': break;
             default: return "the request holds other statements";
             }
         }
-        if (binds != 1 || executes != 1) return "the statement is executed more than once";
+        if (!bind_ || executes != 1) return "the statement is executed more than once";
+        in_place_ = !unnamed || !parsed || request.passed_on > 0;
+        if (parsed && request.failed == *parsed && (in_place_ || any_parameters_)) return "the statement could not be prepared";
         for (auto const& row : rows_.parameters)
             for (auto const n : row)
-                if (n > values_.size()) return "a parameter has no value";
+                if (n > bound_.values.size()) return "a parameter has no value";
         return {};
     }
 
     [[nodiscard]] std::size_t count() const override { return rows_.rows.size(); }
     void append_question(std::string& out) const override {
-        if (!extended_) return;
-        wire::append_parse(out, own_name, sql_, declared_);
+        if (!any_parameters_) return;
+        wire::append_parse(out, own_name, statement_.sql, statement_.types);
         wire::append_describe_statement(out, own_name);
         wire::append_close_statement(out, own_name);
     }
-    [[nodiscard]] bool is_described() const override { return !extended_ || types_.has_value(); }
+    [[nodiscard]] bool is_described() const override { return !any_parameters_ || types_.has_value(); }
     void on_types(base::byte_view description) override { types_ = read_types(description); }
 
     void append_trial(std::string& out, std::size_t first, std::size_t last) const override {
-        wire::append_parse(out, own_name, rows_alone(sql_, rows_, first, last), types_ ? *types_ : std::vector<std::uint32_t>{});
-        // The server reads each value that it gets: others than those of these rows may be bad.
-        std::vector<bool> needed(values_.size() + 1);
-        for (auto i = first; i < last; ++i)
-            for (auto const n : rows_.parameters[i]) needed[n] = true;
-        std::string parameters(2, '\0'); // all as text
-        base::append_u16(parameters, static_cast<std::uint16_t>(values_.size()));
-        for (std::size_t i = 0; i < values_.size(); ++i) {
-            bool const null = !needed[i + 1] || !values_[i];
-            base::append_u32(parameters, null ? 0xffffffffU : static_cast<std::uint32_t>(values_[i]->size()));
-            if (!null) parameters += *values_[i];
-        }
-        append_own_bind(out, parameters);
+        wire::append_parse(out, own_name, rows_alone(statement_.sql, rows_, first, last), types_ ? *types_ : std::vector<std::uint32_t>{});
+        append_values(out, first, last);
         append_execution(out);
     }
 
-    void note_bad(std::size_t) override {}
-    bool append_wording(std::string&) const override { return false; }
-    void on_words(value_views const&) override {}
+    void note_bad(std::size_t number) override {
+        auto& it = bad_[number];
+        it.words.resize(bound_.values.size());
+        for (auto const n : rows_.parameters[number]) {
+            auto const& value = bound_.values[n - 1];
+            if (!value || !bound_.is_binary(n - 1)) it.words[n - 1] = value ? std::optional<std::string>{*value} : std::nullopt;
+            else it.asked.push_back(n);
+        }
+        std::sort(it.asked.begin(), it.asked.end());
+        it.asked.erase(std::unique(it.asked.begin(), it.asked.end()), it.asked.end());
+    }
+
+    bool append_wording(std::string& out) const override {
+        bool any = false;
+        for (auto const& [number, it] : bad_) {
+            if (it.asked.empty() || !types_) continue;
+            if (!std::exchange(any, true)) append_exact_numbers(out);
+            std::string sql = "SELECT ";
+            for (auto const n : it.asked) sql += fmt::format("{}{}", n == it.asked.front() ? "" : ", ", n <= types_->size() ? words_of((*types_)[n - 1], n) : "NULL");
+            wire::append_parse(out, own_name, sql, *types_);
+            append_values(out, number, number + 1);
+            append_execution(out);
+        }
+        return any;
+    }
+
+    /// In the order in which they were asked for.
+    void on_words(value_views const& row) override {
+        auto const next = std::find_if(bad_.begin(), bad_.end(), [&](auto const& it) { return !it.second.asked.empty() && it.second.asked.size() == row.size(); });
+        if (next == bad_.end()) return;
+        auto const asked = std::exchange(next->second.asked, {});
+        for (std::size_t i = 0; i < asked.size(); ++i) next->second.words[asked[i] - 1] = row[i] ? std::optional<std::string>{*row[i]} : std::nullopt;
+    }
+
     [[nodiscard]] std::optional<std::string> alone(std::size_t number) const override {
-        return with_values(rows_alone(sql_, rows_, number, number + 1), values_);
+        auto const& it = bad_.at(number);
+        if (!it.asked.empty()) return std::nullopt;
+        return with_values(rows_alone(statement_.sql, rows_, number, number + 1), it.words);
     }
     [[nodiscard]] std::optional<std::vector<catalog::oid>> types() const override { return types_; }
+    [[nodiscard]] std::optional<std::uint32_t> bind_in_place() const override { return in_place_ ? bind_ : std::nullopt; }
 
     [[nodiscard]] std::vector<std::uint32_t> unused_parameters(std::vector<std::size_t> const& good) const override {
-        std::vector<bool> used(values_.size() + 1);
+        std::vector<bool> used(bound_.values.size() + 1);
         for (auto const i : good)
             for (auto const n : rows_.parameters[i]) used[n] = true;
         std::vector<std::uint32_t> out;
-        for (std::uint32_t n = 1; n <= values_.size(); ++n)
+        for (std::uint32_t n = 1; n <= bound_.values.size(); ++n)
             if (!used[n]) out.push_back(n);
         return out;
     }
 
   private:
-    base::byte_view sql_;
+    struct bad {
+        std::vector<std::optional<std::string>> words; ///< [n - 1] is $n
+        std::vector<std::uint32_t> asked;              ///< parameters whose words are not known yet: they came in binary form
+    };
+
+    /// A Bind with the values of these rows. The server reads each value that it gets: others may be bad.
+    void append_values(std::string& out, std::size_t first, std::size_t last) const {
+        std::vector<bool> needed(bound_.values.size() + 1);
+        for (auto i = first; i < last; ++i)
+            for (auto const n : rows_.parameters[i]) needed[n] = true;
+        std::string parameters;
+        base::append_u16(parameters, static_cast<std::uint16_t>(bound_.formats.size()));
+        for (auto const format : bound_.formats) base::append_u16(parameters, static_cast<std::uint16_t>(format));
+        base::append_u16(parameters, static_cast<std::uint16_t>(bound_.values.size()));
+        for (std::size_t i = 0; i < bound_.values.size(); ++i) {
+            auto const& value = bound_.values[i];
+            bool const null = !needed[i + 1] || !value;
+            base::append_u32(parameters, null ? 0xffffffffU : static_cast<std::uint32_t>(value->size()));
+            if (!null) parameters += *value;
+        }
+        append_own_bind(out, parameters);
+    }
+
+    batch_statement statement_;
     batch rows_;
-    bool extended_{false};
-    std::vector<std::uint32_t> declared_;
-    value_views values_; ///< of the Bind message; views into the request
+    bool any_parameters_{false};
+    bool in_place_{false};
+    std::optional<std::uint32_t> bind_;
+    wire::bind_view bound_; ///< views into the request
     std::optional<std::vector<catalog::oid>> types_;
+    std::map<std::size_t, bad> bad_;
 };
 
 class pipeline_rows final : public tried_rows {
@@ -201,7 +259,7 @@ class pipeline_rows final : public tried_rows {
         bool any = false;
         for (auto const& [number, it] : bad_) {
             if (it.known || it.types.size() != rows_.rows[number].bound.values.size()) continue;
-            any = true;
+            if (!std::exchange(any, true)) append_exact_numbers(out);
             std::string sql = "SELECT ";
             for (std::size_t i = 0; i < it.types.size(); ++i) sql += fmt::format("{}{}", i == 0 ? "" : ", ", words_of(it.types[i], i + 1));
             wire::append_parse(out, own_name, sql, it.types);
@@ -228,13 +286,6 @@ class pipeline_rows final : public tried_rows {
     [[nodiscard]] std::vector<std::uint32_t> unused_parameters(std::vector<std::size_t> const&) const override { return {}; }
 
   private:
-    /// Whatever DateStyle says: a text that stands for the same value in every session.
-    static std::string words_of(catalog::oid type, std::size_t number) {
-        constexpr catalog::oid date = 1082, timestamp = 1114, timestamptz = 1184; // pg_type.dat
-        if (type == date || type == timestamp || type == timestamptz) return fmt::format("pg_catalog.to_json(${}) OPERATOR(pg_catalog.#>>) '{{}}'", number);
-        return fmt::format("${}", number);
-    }
-
     struct bad {
         std::vector<catalog::oid> types;
         std::vector<std::optional<std::string>> words;
@@ -247,9 +298,9 @@ class pipeline_rows final : public tried_rows {
 
 } // namespace
 
-std::unique_ptr<tried_rows> rows_of_statement(failed_request const& request, std::uint32_t text, base::byte_view sql, batch rows, std::string& reason) {
-    auto out = std::make_unique<statement_rows>(sql, std::move(rows));
-    reason = out->read_request(request, text);
+std::unique_ptr<tried_rows> rows_of_statement(failed_request const& request, batch_statement statement, batch rows, std::string& reason) {
+    auto out = std::make_unique<statement_rows>(std::move(statement), std::move(rows));
+    reason = out->read_request(request);
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include "pgmend/session/batch.hpp"
 #include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/split_machine.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -34,13 +35,13 @@ class tried_rows {
     /// The row as a statement that runs on its own. Nothing: its values are not known.
     [[nodiscard]] virtual std::optional<std::string> alone(std::size_t number) const = 0;
     [[nodiscard]] virtual std::optional<std::vector<catalog::oid>> types() const = 0;
+    [[nodiscard]] virtual std::optional<std::uint32_t> bind_in_place() const { return std::nullopt; }
     [[nodiscard]] virtual std::vector<std::uint32_t> unused_parameters(std::vector<std::size_t> const& good) const = 0;
 };
 
-/// A Query; or Parse, Bind, Describe and Execute of the unnamed statement and portal, once, and the Sync. Everything else may have more to do
+/// A Query; or one Bind and Execute of a statement that this request has prepared, or an earlier one, and the Sync. Everything else may have more to do
 /// with the statement than is in sight: then `reason` says what.
-[[nodiscard]] std::unique_ptr<tried_rows> rows_of_statement(failed_request const& request, std::uint32_t text, base::byte_view sql, batch rows,
-                                                            std::string& reason);
+[[nodiscard]] std::unique_ptr<tried_rows> rows_of_statement(failed_request const& request, batch_statement statement, batch rows, std::string& reason);
 [[nodiscard]] std::unique_ptr<tried_rows> rows_of_pipeline(pipelined_rows rows);
 
 } // namespace pgmend::session

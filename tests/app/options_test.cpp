@@ -246,11 +246,11 @@ TEST_CASE("a file without a server is good enough when a flag names one") {
 TEST_CASE("check shows a summary of a good file and all problems of a bad one") {
     std::ostringstream out;
     std::ostringstream err;
-    file const good{"backends: [{}]\ncontrol: user=u password=hunter2\nlog: { statements: full }\n"};
+    file const good{"backends: [{}]\ncontrol: user=u password=hunter2\nhealing: { transaction_guard: replay }\n"};
     CHECK(app::check({good.path, std::nullopt}, out, err) == 0);
     CHECK(out.str().starts_with(good.path + ": ok, 1 warning\nlisten    127.0.0.1:6432"));
     CHECK(out.str().find("hunter2") == std::string::npos);
-    CHECK(err.str() == good.path + ":3:8: warning: log.statements: full has no effect in this version; literals never reach the log\n");
+    CHECK(err.str() == good.path + ":3:31: warning: healing.transaction_guard: replay is not in this version; savepoint is used instead\n");
 
     out.str("");
     err.str("");

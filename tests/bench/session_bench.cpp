@@ -28,6 +28,43 @@ std::shared_ptr<catalog::snapshot const> schema(char const* column) {
 constexpr auto drifted = "SELECT id, email FROM users WHERE id = $1";
 constexpr auto healthy = "SELECT id FROM orders WHERE id = $1";
 
+/// Of every kind, about tables that no statement here mentions.
+std::vector<rules::rule> many_rules() {
+    std::vector<rules::rule> out;
+    for (int i = 0; i < 10000; ++i) {
+        auto const n = std::to_string(i);
+        auto& made = out.emplace_back();
+        made.name = "r" + n;
+        switch (i % 4) {
+        case 0: made.does = rules::column_renamed{{"public", "old_table_" + n, "old_column"}, "new_column"}; break;
+        case 1: made.does = rules::object_renamed{rules::object_kind::table, {"", "old_name_" + n}, {"crm", "new_name_" + n}}; break;
+        case 2: made.does = rules::object_renamed{rules::object_kind::function, {"", "compute_" + n}, {"billing", "compute_" + n}}; break;
+        default:
+            made.does = rules::statement_replaced{rules::statement_shape::compile("SELECT id, total FROM invoices_" + n + " WHERE customer = $1").value(),
+                                                  rules::replacement_text::compile("SELECT id, net AS total FROM invoices WHERE customer_id = $1").value()};
+        }
+    }
+    return out;
+}
+
+/// What each new text costs where nothing but rules may have to do with it.
+void benches_with_rules(std::shared_ptr<base::published<catalog::history>> const& source, std::vector<rules::rule> rules, std::string const& what) {
+    auto judge = std::make_shared<session::database_judge>(source);
+    judge->configure({}, std::make_shared<rules::rule_set const>(std::move(rules), 1), std::make_shared<learning::pattern_book const>());
+    session::statement_check check{judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
+    session::relay_machine relay{{true, 65536}};
+    relay.configure({true, 65536}, &check);
+    std::string const answer{"Z\0\0\0\5I", 6};
+    std::uint64_t number = 0;
+    std::string query;
+    measure(("session: Query of a new text, answered, " + what).c_str(), [&] {
+        query.clear();
+        wire::append_query(query, "SELECT abalance FROM pgbench_accounts WHERE aid = " + std::to_string(++number) + ";");
+        auto const sent = relay.on_client(query).forward.size();
+        return sent + relay.on_server(answer).consumed;
+    });
+}
+
 } // namespace
 
 void session_benches() {
@@ -64,6 +101,10 @@ void session_benches() {
         auto const sent = relay.on_client(query).forward.size();
         return sent + relay.on_server(answer).consumed + relay.take_answered().size() + relay.take_executed().size();
     });
+
+    auto const unchanged = std::make_shared<base::published<catalog::history>>(catalog::history::with(nullptr, schema("email")));
+    benches_with_rules(unchanged, {}, "no rules");
+    benches_with_rules(unchanged, many_rules(), "10,000 rules");
 
     // What observing costs: the same statement, counted nowhere, and counted with a look at the clock in each direction.
     telemetry::registry figures;

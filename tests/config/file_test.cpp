@@ -53,7 +53,7 @@ TEST_CASE("the example configuration has no problems, also with everything uncom
     CHECK(config::load(example()).values.healing.notice);
 
     std::string text = content(example());
-    for (std::string const key : {"max_clients: 10000", "login_timeout", "backlog", "role", "connect_timeout", "max_statement_bytes", "statements",
+    for (std::string const key : {"max_clients: 10000", "login_timeout", "backlog", "role", "connect_timeout", "max_statement_bytes", "max_batch_bytes", "statements",
                                   "workers", "shutdown_grace"}) {
         auto const at = text.find("# " + key);
         INFO(key);

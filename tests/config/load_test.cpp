@@ -206,8 +206,13 @@ TEST_CASE("what is planned is checked, and a warning says that it has no effect"
     CHECK(web.stats_users == std::vector<std::string>{"m"});
     auto const admin = config::load_text("backends: [{}]\ncontrol: ''\nadmin: { database: proxy, users: [dba, ops], auth_database: template1 }", "p.yaml", "/");
     CHECK(admin.values.admin == net::admin_settings{"proxy", {"dba", "ops"}, "template1", {}, {}});
-    CHECK(about("log: { statements: full }") ==
-          lines{"p.yaml:1:8: warning: log.statements: full has no effect in this version; literals never reach the log"});
+    CHECK(about("log: { statements: full }") == lines{});
+    auto const trusted = config::load_text("backends: [{}]\ncontrol: ''\npatterns: { suspend_below: 20%, minimum_uses: 3, retire_after: 720h }\nhealing: { max_batch_bytes: 4MiB }", "p.yaml", "/").values;
+    CHECK(trusted.patterns == learning::book_limits{.lowest_trust = 0.2, .least_trials = 3, .retire_after = 720h});
+    CHECK(trusted.healing.most_batch_bytes == 4U << 20);
+    CHECK(about("patterns: { retire_after: 90d }") == lines{R"(p.yaml:1:27: error: patterns.retire_after must be a duration such as 2160h (ms, s, m, h), not "90d")"});
+    CHECK(about("patterns: { minimum_uses: 0 }") == lines{R"(p.yaml:1:27: error: patterns.minimum_uses must be a whole number from 1 to 1000000, not "0")"});
+    CHECK(about("patterns: { suspend_bellow: 5% }") == lines{R"(p.yaml:1:13: error: unknown key "suspend_bellow"; did you mean "suspend_below"?)"});
 }
 
 TEST_CASE("replay is said not to be in this version, and a savepoint takes its place") {

@@ -265,6 +265,17 @@ TEST_CASE("a pattern whose old name exists again is retired; one that a person s
     CHECK_FALSE(it.book.get()->approved("shop", "column public.users.email -> mail"));
 }
 
+TEST_CASE("other limits hold for the uses that come after them") {
+    fixture it;
+    it.learner.used("shop", "a", evidence::lineage, false);
+    it.learner.used("shop", "a", evidence::lineage, false);
+    it.learner.configure({.least_trials = 3});
+    CHECK(it.all().at(0).state == pattern_state::active);
+    it.learner.used("shop", "a", evidence::lineage, false);
+    CHECK(it.all().at(0).state == pattern_state::suspended);
+    CHECK(it.book.get()->suspended("shop", "a"));
+}
+
 TEST_CASE("another instance's decision holds although the pattern is in use here at that moment") {
     with_store it{{approved(7, "a")}};
     for (int i = 0; i < 3; ++i) it.learner.used("shop", "a", evidence::approved, true);

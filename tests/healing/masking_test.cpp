@@ -1,4 +1,6 @@
+#include "pgmend/healing/healed_text.hpp"
 #include "pgmend/healing/planner.hpp"
+#include "pgmend/healing/shown_text.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -37,6 +39,39 @@ TEST_CASE("a fingerprint does not depend on constants, comments, case and white 
     CHECK(fingerprint("SELECT a, b") != fingerprint("SELECT b, a"));
     CHECK(fingerprint("SELECT \"A\"") != fingerprint("SELECT \"a\""));
     CHECK(fingerprint("SELECT orders_2023") != fingerprint("SELECT orders_2024"));
+}
+
+TEST_CASE("in full form a statement is shown as it is") {
+    auto const full = [](std::string_view sql) { return shown_text(sql, statement_form::full); };
+    for (std::string const text : {"SELECT 'a', 1  FROM t -- x", "insert into t values ('b')", "WITH x AS (SELECT 1) UPDATE t SET a = 'b'", "(SELECT 'a') UNION (SELECT 'b')",
+                                   "CREATE OR REPLACE VIEW v AS SELECT 'a'", "SELECT 1; SELECT 'a';", "COPY t FROM '/x'", "EXPLAIN SELECT 'a'", "SELECT 'https://a.example/'"})
+        CHECK(full(text) == text);
+    CHECK(shown_text("SELECT 'a'", statement_form::normalized) == "SELECT ?");
+    CHECK(shown_text("SELECT 'aöb'", statement_form::full, 10) == "SELECT 'a");
+    CHECK(shown_text("SELECT 'aöb'", statement_form::full, 11) == "SELECT 'aö");
+}
+
+TEST_CASE("literals that are names of the schema are shown where they are what a heal is about") {
+    plan made;
+    made.sql = "SELECT nextval('keys'), 'unhappy', E'ids', 'other ids', 'email'";
+    made.renamings = {{renaming::kind_type::relation, "public.ids", "public.keys"},
+                      {renaming::kind_type::enum_label, "public.mood.sad", "public.mood.unhappy"},
+                      {renaming::kind_type::column, "public.users.email", "public.users.mail"}};
+    auto const text = make_healed_text(made, "SELECT nextval('ids'), 'sad', E'ids', 'other ids', 'email'");
+    CHECK(text.before == "SELECT nextval('ids'), 'sad', ?, ?, ?");
+    CHECK(text.after == "SELECT nextval('keys'), 'unhappy', ?, ?, ?");
+}
+
+TEST_CASE("passwords are never shown") {
+    for (std::string const text : {"ALTER ROLE r PASSWORD 'hunter2'", "create user u encrypted password 'hunter2'", "CREATE SUBSCRIPTION s CONNECTION 'hunter2' PUBLICATION p",
+                                   "ALTER SUBSCRIPTION s CONNECTION 'hunter2'", "SELECT 1; ALTER ROLE r PASSWORD 'hunter2'", "CREATE SERVER s FOREIGN DATA WRAPPER f OPTIONS (x 'hunter2')",
+                                   "CREATE USER MAPPING FOR u SERVER s OPTIONS (x 'hunter2')", "SET my.thing = 'hunter2'", "DO $$hunter2$$", "SELECT crypt('hunter2', 'x')",
+                                   "SELECT dblink('password=hunter2')", "SELECT dblink('postgres://u:hunter2@h/d')", "UPDATE users SET passwd = 'hunter2'", "COPY t FROM PROGRAM 'hunter2'",
+                                   "CREATE FUNCTION f() RETURNS text AS 'hunter2' LANGUAGE sql", "SELECT 'hunter2", "SELECT 'x\\', 'hunter2'", "ALTR ROLE 'hunter2'",
+                                   "SELECT /* Password is hunter2 */ 1", "COMMENT ON TABLE t IS 'hunter2'"}) {
+        INFO(text);
+        CHECK(shown_text(text, statement_form::full).find("hunter2") == std::string::npos);
+    }
 }
 
 } // namespace pgmend::healing

@@ -102,6 +102,19 @@ TEST_CASE("what nobody used is retired, and comes back when it is used again") {
     CHECK_FALSE(book.retire(id, "again", hour(22)));
 }
 
+TEST_CASE("other limits hold from then on") {
+    pattern_book book;
+    auto const id = book.record("shop", email, evidence::lineage, true, hour(1))->id;
+    CHECK(book.retire_unused(hour(12)).empty());
+    book.set_limits({.lowest_trust = 0, .retire_after = std::chrono::minutes{30}});
+    REQUIRE(book.retire_unused(hour(12)).size() == 1);
+    (void)book.record("shop", email, evidence::lineage, true, hour(13));
+    for (int i = 0; i < 20; ++i) CHECK_FALSE(book.record("shop", email, evidence::lineage, false, hour(13)));
+    book.set_limits({.lowest_trust = 0.5, .least_trials = 5});
+    CHECK(book.record("shop", email, evidence::lineage, false, hour(14))->to == pattern_state::suspended);
+    CHECK(book.find(id)->state == pattern_state::suspended);
+}
+
 TEST_CASE("a book is bounded: the oldest retired and proposed patterns go, decisions of people stay") {
     pattern_book book{{.most_patterns = 3}};
     auto const kept = book.propose("d", "a", evidence::hint, "", hour(1))->id;

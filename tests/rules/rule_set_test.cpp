@@ -119,3 +119,29 @@ TEST_CASE("a regular expression that is none is refused with the reason; a hosti
     CHECK(text_pattern::compile("((a{1000}){1000}){1000}").has_error());
     CHECK(!pattern("(a*)*b").found_in(std::string(100000, 'a')));
 }
+
+TEST_CASE("each statement rule has a word by which texts that it is not for are passed over") {
+    auto const word = [](char const* text) { return statement_shape::compile(text).value().telling_word(); };
+    CHECK(word("SELECT id, total FROM Invoices WHERE customer = $1") == "invoices");
+    CHECK(word("SELECT count(*) FROM \"Very Old\"") == "very old");
+    CHECK(word("SELECT 1") == "");
+    CHECK(word("SELECT NULL, true") == "");
+    rule_set const set{{made("a", replacing("SELECT id FROM invoices", "SELECT 1")), made("b", replacing("SELECT id, id FROM invoices", "SELECT 1, 2"))}, 1};
+    CHECK(set.statement_words() == std::vector<std::string>{"invoices"});
+    CHECK_FALSE(set.has_wordless_statements());
+    rule_set const odd{{made("a", replacing("SELECT 7", "SELECT 8"))}, 2};
+    CHECK(odd.statement_words().empty());
+    CHECK(odd.has_wordless_statements());
+}
+
+TEST_CASE("a table whose batches are split is known by its name") {
+    auto r = made("r", batch_split{{"crm", "events"}, true});
+    r.when.databases = {"shop"};
+    rule_set const set{{r}, 1};
+    CHECK(set.splits("events"));
+    CHECK(set.splits("events", who()));
+    CHECK_FALSE(set.splits("event"));
+    auto elsewhere = who();
+    elsewhere.database = "other";
+    CHECK_FALSE(set.splits("events", elsewhere));
+}

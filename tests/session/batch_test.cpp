@@ -19,6 +19,14 @@ TEST_CASE("an INSERT of several rows falls into them") {
     CHECK(session::rows_alone(sql, *made, std::vector<std::size_t>{}) == "INSERT INTO public.\"Events\" (id, v) SELECT NULL, NULL WHERE false");
 }
 
+TEST_CASE("the table of an INSERT is known from its beginning") {
+    CHECK(session::table_inserted_into("INSERT INTO public.\"Events\" (id) VALUES ('not clo") == "Events");
+    CHECK(session::table_inserted_into("-- x\n insert into Events") == "events");
+    CHECK_FALSE(session::table_inserted_into("UPDATE events SET a = 1"));
+    CHECK_FALSE(session::table_inserted_into("INSERT INTO"));
+    CHECK_FALSE(session::table_inserted_into("WITH x AS (SELECT 1) INSERT INTO events VALUES (1)"));
+}
+
 TEST_CASE("constants of every kind may stand in a row") {
     CHECK(read_batch("insert into t values (DEFAULT, NULL, true, ARRAY[1,2], DATE '2024-01-01'), (1, 'x'::public.\"Kind\", $1::double precision, '{}'::int[], "
                      "'a'::timestamp with time zone)"));

@@ -1014,3 +1014,116 @@ TEST_CASE("a request that began a block, or that has grown too long, says so") {
     CHECK(r.machine.held().opened);
     CHECK_FALSE(r.machine.held().whole);
 }
+
+namespace {
+
+/// A rule wants batches to be split, and says so of what begins with INSERT.
+struct splitting_early final : session::preflight {
+    bool active(bool) override { return true; }
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool in_transaction) override { return of(sql, in_transaction); }
+    session::advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override {
+        auto out = of(sql, in_transaction);
+        out.controls_transaction = statement == nullptr;
+        return out;
+    }
+    session::advice look_at_bind(base::byte_view, bool) override { return {}; }
+    void passed_unseen() override {}
+    void worked(std::uint64_t) override {}
+    [[nodiscard]] bool splits_batches() const override { return true; }
+    void settled(char) override {}
+    static session::advice of(base::byte_view sql, bool in_transaction) {
+        session::advice out;
+        out.splits = sql.starts_with("INSERT");
+        out.guard = out.splits && in_transaction;
+        return out;
+    }
+};
+
+std::string long_insert(std::size_t bytes) { return "INSERT INTO t VALUES ('" + std::string(bytes, 'x') + "')"; }
+
+} // namespace
+
+TEST_CASE("a batch that a rule is for is kept beyond the bound of other requests, and no longer than its own") {
+    splitting_early rules;
+    relay r;
+    r.machine.configure({true, 1000, 200000}, &rules);
+    r.client(query(long_insert(100000)));
+    r.server(refused + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().request == query(long_insert(100000)));
+    CHECK(std::string{r.machine.release_error(false)} == refused + ready());
+    r.client(query(long_insert(300000)));
+    r.server(refused + ready());
+    CHECK_FALSE(r.machine.holding());
+    auto const shown = r.take_client();
+    CHECK(shown.find("WARNING") != std::string::npos);
+    CHECK(shown.find("healing.max_batch_bytes is 200000") != std::string::npos);
+    CHECK(shown.ends_with(refused + ready()));
+    r.client(query("UPDATE t SET a = '" + std::string(2000, 'x') + "'")); // no batch: the other bound
+    r.server(refused + ready());
+    CHECK_FALSE(r.machine.holding());
+    CHECK(r.take_client() == refused + ready());
+    r.client(query(long_insert(2000))); // an error about names is not healed beyond the other bound
+    r.server(error({"C42703", "Mno"}) + ready());
+    CHECK_FALSE(r.machine.holding());
+}
+
+TEST_CASE("behind the savepoint of a long text the next one finds it, where the text was that INSERT alone") {
+    splitting_early rules;
+    relay r;
+    r.machine.configure({true, 1000, 200000}, &rules);
+    auto const own = frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
+    r.client(query("BEGIN"));
+    r.server(complete("BEGIN") + ready('T'));
+    (void)r.take_server();
+    for (bool const several : {false, true}) {
+        auto const text = query(long_insert(100000) + (several ? "; SELECT 1" : ""));
+        r.client(text.substr(0, 70000)); // longer than what is waited for
+        r.client(text.substr(70000));
+        auto const sent = r.take_server();
+        CHECK(sent.find("RELEASE") == std::string::npos);
+        CHECK(sent.find("SAVEPOINT") != std::string::npos);
+        r.server(own + ready('T') + complete("INSERT 0 1") + ready('T'));
+        r.client(query(long_insert(10)));
+        CHECK((r.take_server().find("RELEASE") != std::string::npos) == !several);
+        r.server((several ? "" : own) + own + ready('T') + complete("INSERT 0 1") + ready('T'));
+        r.client(query("ROLLBACK"));
+        r.server(own + ready('T') + complete("ROLLBACK") + ready());
+        r.client(query("BEGIN"));
+        r.server(complete("BEGIN") + ready('T'));
+        (void)r.take_server();
+        (void)r.take_client();
+    }
+}
+
+TEST_CASE("a Query behind statements that were only prepared, without a Sync, is a request of its own, and ends that one") {
+    splitting_early rules;
+    relay r;
+    r.machine.configure({true, 65536}, &rules);
+    r.client(parse("s", "INSERT INTO t VALUES ($1)") + flush());
+    r.server(frame('1'));
+    CHECK(r.machine.open());
+    r.client(query("SELECT email"));
+    r.server(error({"C42703", "Mno"}) + ready());
+    REQUIRE(r.machine.holding());
+    CHECK(r.machine.held().request == query("SELECT email"));
+    CHECK(r.machine.held().failed == 0);
+    (void)r.machine.release_error(false);
+    CHECK(r.machine.idle());
+    // With more behind it that is not answered, it is not healed.
+    r.client(parse("s", "INSERT INTO t VALUES ($1)") + query("SELECT email"));
+    r.server(frame('1') + error({"C42703", "Mno"}) + ready());
+    CHECK_FALSE(r.machine.holding());
+    CHECK(r.machine.idle());
+}
+
+TEST_CASE("a Query behind a Parse that fails is passed over by the server, up to the Sync") {
+    relay r;
+    r.client(parse("", "SELECT x") + query("SELECT 1"));
+    r.server(error({"C42601", "Mno"}));
+    CHECK_FALSE(r.machine.idle());
+    CHECK(r.machine.discarding());
+    r.client(sync_message());
+    r.server(ready());
+    CHECK(r.machine.idle());
+}

@@ -335,3 +335,47 @@ TEST_CASE("a prepared heal that is no longer allowed is taken back before the ne
     (void)f.check.look("SELECT note FROM orders", &name, {}, false);
     CHECK_FALSE(f.check.look_at_bind(name, false).note);
 }
+
+TEST_CASE("texts that no rule is for are not kept before they come again") {
+    fixture f;
+    rules::statement_replaced const does{rules::statement_shape::compile("SELECT id FROM invoices WHERE customer = $1").value(),
+                                         rules::replacement_text::compile("SELECT id FROM orders WHERE id = $1").value()};
+    rules::rule made;
+    made.name = "r";
+    made.does = does;
+    f.judge->configure({}, std::make_shared<rules::rule_set const>(std::vector{made}, 1), std::make_shared<learning::pattern_book const>());
+    for (int i = 0; i < 100; ++i) CHECK(f.look("SELECT note FROM orders WHERE id = " + std::to_string(i)).what == kind::pass);
+    CHECK(f.judge->cache().size() == 0);
+    CHECK(f.look("SELECT note FROM orders WHERE id = 99").what == kind::pass);
+    CHECK(f.judge->cache().size() == 1);
+    CHECK(f.look("SET search_path = a").controls_transaction == false);
+    CHECK(f.judge->cache().size() == 2); // it leaves the session as it was not
+    CHECK(f.look("SELECT id FROM Invoices WHERE customer = 5").what == kind::ask);
+    CHECK(f.look("SELECT id, customer FROM \"invoices\"").what == kind::pass);
+}
+
+TEST_CASE("of a text that is too long to be looked at the beginning tells whether it is a batch that a rule is for") {
+    fixture f;
+    rules::rule made;
+    made.name = "bulk";
+    made.does = rules::batch_split{{"", "orders"}, true};
+    f.judge->configure({}, std::make_shared<rules::rule_set const>(std::vector{made}, 1), std::make_shared<learning::pattern_book const>());
+    base::byte_view const named = "s";
+    REQUIRE(f.check.active(true));
+    auto given = f.check.look_at_beginning("INSERT INTO orders VALUES (1, 'a", nullptr, true);
+    CHECK(given.splits);
+    CHECK(given.guard);
+    CHECK(given.controls_transaction); // more may stand behind it
+    given = f.check.look_at_beginning("/* x */ insert into public.\"orders\" VALUES (1, 'a", &named, true);
+    CHECK(given.guard);
+    CHECK_FALSE(given.controls_transaction);
+    CHECK(f.check.splits("s"));
+    CHECK(f.check.look_at_bind("s", true).guard);
+    CHECK(f.check.look_at_bind("s", false).splits);
+    for (auto const* text : {"INSERT INTO users VALUES (1, 'a", "UPDATE orders SET note = 'a", "INSERT INTO other.users VALUES (", ""}) {
+        given = f.check.look_at_beginning(text, nullptr, true);
+        CHECK_FALSE(given.splits);
+        CHECK_FALSE(given.guard);
+        CHECK(given.ends_transaction);
+    }
+}

@@ -5,6 +5,8 @@
 #include "pgmend/backend/bulkhead.hpp"
 #include "pgmend/base/log.hpp"
 #include "pgmend/healing/settings.hpp"
+#include "pgmend/healing/shown_text.hpp"
+#include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/net/settings.hpp"
 
 #include <chrono>
@@ -19,13 +21,13 @@ namespace pgmend::config {
 /// automatic: text on a terminal, json otherwise (YAML: auto).
 enum class log_format : std::uint8_t { automatic, text, json };
 
-/// What a log line may show of a statement. normalized: literals are replaced by parameters and never reach the log.
-enum class log_statements : std::uint8_t { normalized, full };
+/// What a log line, and a row of transaction_logs, may show of a statement.
+using log_statements = healing::statement_form;
 
 struct log_settings {
     log_format format{log_format::automatic};               ///< YAML: log.format: auto | text | json
     base::log_level level{base::log_level::info};           ///< YAML: log.level: debug | info | warning | error
-    log_statements statements{log_statements::normalized};  ///< YAML: log.statements: normalized | full (not built yet)
+    log_statements statements{log_statements::normalized};  ///< YAML: log.statements: normalized | full
     std::string file;                                       ///< YAML: log.file; empty: standard error
 
     bool operator==(log_settings const&) const = default;
@@ -61,6 +63,7 @@ struct settings {
     backend::breaker_settings breaker;               ///< YAML: breaker
     backend::bulkhead_limits limits;                 ///< YAML: limits
     healing::settings healing;                       ///< YAML: healing
+    learning::book_limits patterns;                  ///< YAML: patterns
     rule_settings rules;                             ///< YAML: rules
     net::admin_settings admin;                       ///< YAML: admin
     log_settings log;                                ///< YAML: log

@@ -82,6 +82,9 @@ class learner final : public learning::observer {
     /// Any thread. Patterns whose old name exists (again) are retired.
     void schemas_are(std::vector<named_schema> schemas);
 
+    /// Any thread. Uses are judged by these from then on, and what nobody used for so long is looked for at once.
+    void configure(learning::book_limits limits);
+
     /// Any thread. What another instance has decided or found, as a shared store has it now.
     void adopt(std::vector<learning::pattern> stored);
     /// Answers with how many there are, at a small part of the cost of describing them.

@@ -51,6 +51,7 @@ struct cached_text {
     std::uint64_t masked{0};          ///< hash of its tokens without literals; 0: not made yet
     std::uint64_t scanned_at{0};      ///< stamp of the tripwire it was looked through with; 0: never
     bool trips{false};                ///< it mentions a name whose meaning changed, or that a rule is for
+    std::string batch_of;             ///< table that it inserts into, where a rule wants its batches to be split; as of `scanned_at`
     bool used{false};                 ///< since the hand last passed (clock algorithm)
     std::vector<opinion> opinions;
 };
@@ -71,7 +72,11 @@ class rewrite_cache {
     explicit rewrite_cache(std::size_t most_bytes) : most_bytes_{most_bytes} {}
 
     /// The entry of this text; a new one is made where there is none, classified. Valid until the next call.
-    [[nodiscard]] cached_text& find(std::string_view text);
+    [[nodiscard]] cached_text& find(std::string_view text) { return find(text, text_hash(text)); }
+    [[nodiscard]] cached_text& find(std::string_view text, std::size_t hash);
+    /// The same, where there is one.
+    [[nodiscard]] cached_text* known(std::string_view text, std::size_t hash);
+    [[nodiscard]] static std::size_t text_hash(std::string_view text);
 
     /// The opinion that still holds, or nullptr. One that a change of the schema or of the rules has outdated is removed.
     [[nodiscard]] opinion* find(cached_text& of, std::uint32_t view, std::vector<catalog::oid> const& types,

@@ -30,6 +30,8 @@ struct settings {
     std::chrono::milliseconds recheck{100};
     /// YAML: healing.max_statement_bytes. Longer requests are relayed, but never healed.
     std::uint32_t most_statement_bytes{65536};
+    /// YAML: healing.max_batch_bytes. Longer requests are relayed, but never split, whatever rules say.
+    std::uint32_t most_batch_bytes{1U << 20};
 
     bool operator==(settings const&) const = default;
 };

@@ -45,15 +45,20 @@ struct pattern {
 
 struct book_limits {
     std::size_t most_patterns{100000}; ///< beyond it the oldest retired ones are forgotten, then the oldest proposed ones
-    double lowest_trust{0.5};          ///< a pattern that falls below is suspended
-    std::uint64_t least_trials{5};     ///< but not before so many uses
-    std::chrono::hours retire_after{24 * 90};
+    double lowest_trust{0.5};          ///< YAML: patterns.suspend_below; a pattern that falls below is suspended
+    std::uint64_t least_trials{5};     ///< YAML: patterns.minimum_uses; but not before so many uses
+    std::chrono::milliseconds retire_after{std::chrono::hours{24 * 90}}; ///< YAML: patterns.retire_after
+
+    bool operator==(book_limits const&) const = default;
 };
 
 /// A plain value: no clock, no threads. One owner changes it; readers get copies.
 class pattern_book {
   public:
     explicit pattern_book(book_limits limits = {}) : limits_{limits} {}
+
+    /// From now on: what is suspended or retired already stays so.
+    void set_limits(book_limits limits) { limits_ = limits; }
 
     /// A change of state, for logs and stores.
     struct change {

@@ -4,6 +4,7 @@
 #include "pgmend/base/published.hpp"
 #include "pgmend/catalog/history.hpp"
 #include "pgmend/healing/settings.hpp"
+#include "pgmend/healing/shown_text.hpp"
 #include "pgmend/learning/observer.hpp"
 #include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/net/backend_set.hpp"
@@ -34,6 +35,7 @@ struct live_settings {
     health_settings health;
     backend::bulkhead_limits limits;
     healing::settings healing;
+    healing::statement_form statements{}; ///< in the log and in the state: YAML: log.statements
     admin_settings admin;
 };
 

@@ -39,6 +39,9 @@ class rule_set {
     /// default), functions, types, sequences, labels. Sorted, each once. For the tripwire.
     [[nodiscard]] std::vector<std::string> const& names() const { return names_; }
     [[nodiscard]] bool has_statements() const { return !statements_.empty(); }
+    /// One word of each statement rule: a text without any of them matches none of those. Sorted, each once. For the tripwire.
+    [[nodiscard]] std::vector<std::string> const& statement_words() const { return statement_words_; }
+    [[nodiscard]] bool has_wordless_statements() const { return has_wordless_statements_; } ///< statement rules that have no such word
     [[nodiscard]] bool has_fallbacks() const { return has_fallbacks_; }
     [[nodiscard]] bool has_batches() const { return !batches_.empty(); } ///< batch_split
 
@@ -53,6 +56,8 @@ class rule_set {
     [[nodiscard]] rule const* star(std::string_view schema, std::string_view table, circumstances const& who) const;
     /// batch_split.
     [[nodiscard]] rule const* on_error(std::string_view schema, std::string_view table, circumstances const& who) const;
+    [[nodiscard]] bool splits(std::string_view table) const { return batches_.find(table) != batches_.end(); } ///< in whatever schema, for whomever
+    [[nodiscard]] bool splits(std::string_view table, circumstances const& who) const; ///< in whatever schema
     /// column_default rules of a table: one for each column that has any.
     [[nodiscard]] std::vector<rule const*> defaults(std::string_view schema, std::string_view table, circumstances const& who) const;
     /// label_renamed, where the type is known.
@@ -91,6 +96,8 @@ class rule_set {
     std::vector<rule> rules_;
     std::uint64_t generation_{0};
     std::vector<std::string> names_;
+    std::vector<std::string> statement_words_;
+    bool has_wordless_statements_{false};
     by_text by_name_;    ///< the rule's own name
     by_text columns_;    ///< table NUL column: renamed, gone
     by_text objects_;    ///< kind, name

@@ -47,6 +47,8 @@ class statement_shape {
     [[nodiscard]] std::string const& text() const { return text_; }
     [[nodiscard]] std::uint64_t hash() const { return hash_; }
     [[nodiscard]] std::vector<std::uint32_t> const& parameters() const { return parameters_; } ///< ascending, each once
+    /// A word that every text it matches has, and few others: its longest one that is no key word. Empty: there is none. In lower case, or as quoted.
+    [[nodiscard]] std::string telling_word() const;
     [[nodiscard]] std::optional<parameter_values> match(scanned_text const& client) const;
 
     bool operator==(statement_shape const& other) const { return text_ == other.text_; }

@@ -26,6 +26,9 @@ struct batch {
 /// rows may hold constants, parameters, casts, DEFAULT, arrays and a few functions of PostgreSQL's that read no table.
 [[nodiscard]] std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows = 2);
 
+/// The table of an INSERT, as written (unquoted and folded), without its schema; the text may be a long one's beginning. Nothing for other statements.
+[[nodiscard]] std::optional<std::string> table_inserted_into(base::byte_view sql);
+
 /// The statement with rows [first, last) of it alone.
 [[nodiscard]] std::string rows_alone(base::byte_view sql, batch const& of, std::size_t first, std::size_t last);
 /// The statement with the rows of these numbers (ascending), or with none: then it stores nothing.

@@ -47,9 +47,15 @@ class database_judge {
     [[nodiscard]] bool has_tripwire() const { return !tripwire_.empty() || (rules_ && rules_->has_statements()); }
 
     [[nodiscard]] healing::cached_text& text(std::string_view sql) { return cache_.find(sql); }
+    [[nodiscard]] healing::cached_text& text(std::string_view sql, std::size_t hash) { return cache_.find(sql, hash); }
+    [[nodiscard]] healing::cached_text* known_text(std::string_view sql, std::size_t hash) { return cache_.known(sql, hash); }
+    /// Of a text that is not known: whether it is one plain statement (it leaves the session and its transaction as they are) that nothing here has to do
+    /// with. Such a text is kept only when it comes again: most of those that have come once never do. Costs a look through it, and no memory.
+    [[nodiscard]] bool is_of_no_interest(std::string_view sql, std::size_t hash);
+    /// The table that a text inserts into, where a rule may want its batches to be split; else empty. All of the text, or its beginning.
+    [[nodiscard]] std::string batch_of(std::string_view sql) const;
+    [[nodiscard]] std::string const& batch_of(healing::cached_text& text);
     /// Whether the text mentions something that may have drifted; looks through it once for each version of the tripwire.
-    /// It inserts, and a rule may want its batches to be split.
-    [[nodiscard]] bool may_be_split(healing::cached_text& text);
     [[nodiscard]] bool trips(healing::cached_text& text);
     [[nodiscard]] std::uint64_t masked(healing::cached_text& text);
 
@@ -82,7 +88,10 @@ class database_judge {
     [[nodiscard]] healing::rewrite_cache const& cache() const { return cache_; }
 
   private:
+    static constexpr std::size_t most_seen_once = 4096;
+
     void build_tripwire();
+    [[nodiscard]] bool trips(std::string_view sql) const;
 
     std::shared_ptr<base::published<catalog::history> const> source_;
     base::published<catalog::history>::reader reader_;
@@ -91,6 +100,8 @@ class database_judge {
     std::shared_ptr<learning::pattern_book const> book_;
     healing::settings settings_;
     sql::name_set tripwire_;
+    sql::name_set names_;         ///< the tripwire without what only statement rules have to do with, where there are such
+    std::vector<std::size_t> seen_once_; ///< hashes of texts, each in its place; empty: none yet
     std::uint64_t stamp_{1};
     bool views_do_not_last_{false};
     healing::rewrite_cache cache_;

@@ -66,6 +66,9 @@ class heal_machine {
     /// After probed: the client's request again; in the place of each Bind among `left_out` (message numbers, ascending) one of `nothing`, a text that
     /// stores no row. `plan` is for the reports.
     [[nodiscard]] retry_request retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing);
+    /// After verified: the client's request again; in the place of its Bind `bind` one of the plan's text, with the same parameters. What the client has
+    /// prepared stays what it is.
+    [[nodiscard]] retry_request retry_in_place(std::uint32_t bind);
     /// Puts a transaction block that was rolled back into its aborted state again.
     [[nodiscard]] std::string abort_again();
     /// The failed text had been sent edited: the error is not that of the client's own text.
@@ -96,6 +99,7 @@ class heal_machine {
     void find_repeated();
     [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
     [[nodiscard]] base::byte_view message(std::uint32_t index) const { return index < messages_.size() ? messages_[index] : base::byte_view{}; }
+    void append_bind_instead(std::string& out, base::byte_view bind) const;
     void append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const;
     step end_of_phase();
     void refuse(std::string reason);
@@ -121,7 +125,9 @@ class heal_machine {
     bool repeats_earlier_{false};       // a statement of an earlier request would have to run again
     bool for_rows_{false};
     std::vector<std::uint32_t> left_out_;
-    std::string nothing_;
+    std::string instead_;               // what is bound in their place
+    std::vector<std::uint32_t> instead_types_;
+    bool with_parameters_{false};       // with theirs
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text

@@ -29,6 +29,7 @@ struct advice {
     kind_type what{kind_type::pass};
     bool guard{false};                ///< inside a transaction block a savepoint shall go ahead of it
     bool controls_transaction{false}; ///< savepoints may be gone behind it, or its facts are not known
+    bool splits{false};               ///< a batch that a rule may want to be split: it is kept up to healing.max_batch_bytes
     bool ends_transaction{false};     ///< COMMIT, ROLLBACK, ROLLBACK TO: no RELEASE has to go ahead of it
     std::uint64_t token{0};           ///< names the text for `worked`; 0: do not tell
     std::shared_ptr<answer_note const> note;
@@ -58,6 +59,14 @@ class preflight {
 
     /// A text that is too long to be looked at.
     virtual void passed_unseen() = 0;
+
+    /// The same, of which this much has come; `statement` as in look(). Answers what is known for sure: never `edit`, `ask` or `block`.
+    [[nodiscard]] virtual advice look_at_beginning(base::byte_view /*sql*/, base::byte_view const* /*statement*/, bool /*in_transaction*/) {
+        passed_unseen();
+        advice unknown;
+        unknown.controls_transaction = unknown.ends_transaction = true;
+        return unknown;
+    }
 
     /// A request that had the text of this token has been answered without an error.
     virtual void worked(std::uint64_t token) = 0;

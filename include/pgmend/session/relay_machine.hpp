@@ -40,6 +40,7 @@ struct failed_request {
     bool text_begun{false}; ///< Query: statements of the text before the failed one were answered
     bool opened{false};     ///< the request itself began a transaction block, which is aborted now
     bool whole{true};       ///< false: it has grown too long to be kept, and `request` is a part
+    bool too_long{false};   ///< and a rule might have wanted it to be split
     /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
     /// a batch may be split.
     std::uint32_t passed_on{0};
@@ -104,6 +105,7 @@ class relay_machine {
     struct settings {
         bool heals{false};
         std::uint32_t most_request_bytes{65536}; ///< longer requests are relayed but cannot be healed
+        std::uint32_t most_batch_bytes{1U << 20}; ///< those that a rule may want to be split: longer ones are not
     };
 
     /// What to do with the bytes offered. `forward` points into them, or into the machine until its next call.
@@ -230,7 +232,9 @@ class relay_machine {
     void begin_request();
     void begin_client_frame(wire::frame_header const& header, std::shared_ptr<answer_note const> note);
     void retain(base::byte_view bytes);
+    void note_end_of_long_text();
     [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     void put_ahead(advice const& given);
     void prepare_anew(base::byte_view bind, prepare_again const& what);
@@ -247,6 +251,7 @@ class relay_machine {
     void note_success();
     void note_executed(std::shared_ptr<healed_text const> const& text);
     void note_finished(base::byte_view tag);
+    [[nodiscard]] bool is_too_long_a_batch(wire::error_view const& fields) const;
     [[nodiscard]] base::byte_view error_for_client(base::byte_view frame, base::byte_view body);
     [[nodiscard]] healed_text const* text_of_failed() const;
     [[nodiscard]] bool notice_is_due(char type) const;
@@ -277,6 +282,9 @@ class relay_machine {
     std::uint64_t client_remaining_{0}; // bytes of a streamed frame still to come
     bool open_{false};                  // extended messages sent since the last Sync
     bool request_kept_{true};           // request_ is all of it
+    bool request_splits_{false};        // a rule may want it to be split
+    bool request_too_long_{false};      // and so is not kept
+    bool long_text_{false};             // a Query of that kind is being streamed behind a savepoint
     std::uint32_t request_messages_{0}; // of it, with answers
     std::uint32_t holds_{0};            // so often an error of it was held
     std::vector<failed_request::edited_message> request_edits_;
@@ -340,6 +348,9 @@ class relay_machine {
 
 /// The message with this number among those of a request that have answers. Empty where there is none.
 [[nodiscard]] base::byte_view message_at(base::byte_view request, std::uint32_t index);
+
+/// A WARNING that a batch fails as a whole, although a rule wants it to be split.
+[[nodiscard]] std::string too_long_warning(std::size_t most_bytes);
 
 /// Whether an error of this kind may be one that a heal can answer. PostgreSQL must have raised it for the client's own text:
 /// from inside a function or trigger it is not the client's statement, and things may have happened.

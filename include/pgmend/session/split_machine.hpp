@@ -16,6 +16,14 @@
 
 namespace pgmend::session {
 
+/// The text that failed, and where it came from.
+struct batch_statement {
+    base::byte_view sql;
+    std::uint32_t message{0};                          ///< of the request; none of its: it was prepared by an earlier request
+    std::optional<base::byte_view> name;               ///< that it was prepared under; nothing: it came in a Query
+    std::vector<std::uint32_t> types;                  ///< of the parameters, as declared or as the server says
+};
+
 class tried_rows; ///< what is tried: the rows of one statement, or those of a pipeline
 
 /// Rows go in halves, from left to right, each part behind a savepoint: what goes in stays for the parts after it, what does not is
@@ -30,9 +38,8 @@ class split_machine {
   public:
     enum class step : std::uint8_t { need_more, next, found, refused };
 
-    /// The rows of one statement: `request` and `sql` (the text of its message `text`) must outlive this. `in_transaction`: inside a block of the
-    /// client's.
-    split_machine(failed_request const& request, std::uint32_t text, base::byte_view sql, batch rows, catalog::oid table, bool in_transaction);
+    /// The rows of one statement: `request`, and what `statement` points to, must outlive this. `in_transaction`: inside a block of the client's.
+    split_machine(failed_request const& request, batch_statement statement, batch rows, catalog::oid table, bool in_transaction);
     /// Those of a pipeline.
     split_machine(pipelined_rows rows, catalog::oid table, bool in_transaction);
     ~split_machine();
@@ -54,6 +61,8 @@ class split_machine {
     [[nodiscard]] std::vector<std::size_t> good() const;
     /// As the server understood them; nothing: the text has no parameters, or it is a pipeline.
     [[nodiscard]] std::optional<std::vector<catalog::oid>> parameter_types() const;
+    /// Message of the request whose place a Bind of the good rows shall take; nothing: the text itself is sent with those rows alone, or it is a pipeline.
+    [[nodiscard]] std::optional<std::uint32_t> bind_in_place() const;
     /// Parameters of no good row: ascending.
     [[nodiscard]] std::vector<std::uint32_t> unused_parameters() const;
     [[nodiscard]] std::string const& reason() const { return reason_; }

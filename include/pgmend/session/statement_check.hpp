@@ -40,6 +40,7 @@ class statement_check final : public preflight {
     void closed(base::byte_view statement) override;
     [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction) override;
     void passed_unseen() override;
+    [[nodiscard]] advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override;
     void worked(std::uint64_t token) override { judge_->note_worked(token); }
     [[nodiscard]] bool splits_batches() const override { return judge_->rules().has_batches(); }
     void settled(char transaction_status) override;
@@ -61,6 +62,9 @@ class statement_check final : public preflight {
     void verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused);
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
+
+    /// A named statement that is a batch, as far as is known.
+    [[nodiscard]] bool splits(std::string_view statement) const;
 
     void set_parameters(std::string const& client_encoding, bool standard_conforming_strings, std::string const& application_name);
     /// A statement was prepared edited after it had failed, in a session with this view. `shape_only`: PostgreSQL accepts the original, but
@@ -115,6 +119,7 @@ class statement_check final : public preflight {
     [[nodiscard]] healing::opinion* asked_about(base::byte_view sql, std::vector<catalog::oid> const& types);
     [[nodiscard]] advice advice_of(healing::cached_text& text, healing::opinion& it);
     [[nodiscard]] advice base_advice(healing::cached_text& text, bool in_transaction);
+    [[nodiscard]] bool splits(healing::cached_text& text);
     [[nodiscard]] advice settle(healing::cached_text& text, advice more);
 
     std::shared_ptr<database_judge> judge_;
