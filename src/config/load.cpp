@@ -59,6 +59,7 @@ class reader {
         check_listen_tls();
         for (std::size_t i = 0; i < out_.values.backends.size(); ++i) check_backend(i);
         check_roles();
+        check_breaker_names();
         expand_hosts();
         check_rules();
         check_log();
@@ -150,20 +151,52 @@ class reader {
     }
 
     /// Each host of a list is a server of its own: `db.1`, `db.2`, …
+    template <class F>
+    static void for_each_host(net::backend_settings const& of, F use) {
+        std::string_view rest = of.host;
+        bool const several = rest.find(',') != std::string_view::npos;
+        for (int number = 1; !rest.empty(); ++number) {
+            auto const end = std::min(rest.find(','), rest.size());
+            use(several ? fmt::format("{}.{}", of.name, number) : of.name, rest.substr(0, end));
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+    }
+
     void expand_hosts() {
         std::vector<net::backend_settings> all;
         for (auto const& each : out_.values.backends) {
-            std::string_view rest = each.host;
-            bool const several = rest.find(',') != std::string_view::npos;
-            for (int number = 1; !rest.empty(); ++number) {
-                auto const end = std::min(rest.find(','), rest.size());
+            for_each_host(each, [&](std::string const& name, std::string_view host) {
                 auto& one = all.emplace_back(each);
-                one.host = rest.substr(0, end);
-                if (several) one.name = fmt::format("{}.{}", each.name, number);
-                rest.remove_prefix(std::min(end + 1, rest.size()));
-            }
+                one.host = host;
+                one.name = name;
+            });
         }
         out_.values.backends = std::move(all);
+    }
+
+    /// Breakers are told apart by their names: each server has two (`NAME`, `NAME.statements`), pgmend itself has `catalog` and `state`.
+    void check_breaker_names() {
+        static constexpr std::string_view of_statements = ".statements";
+        std::map<std::string, std::string> owners{{"catalog", "the catalog watcher's"}, {"state", "the store's"}};
+        std::map<std::string_view, bool> seen;
+        for (std::size_t i = 0; i < out_.values.backends.size(); ++i) {
+            auto const& b = out_.values.backends[i];
+            if (!seen.try_emplace(b.name, true).second) continue; // reported already
+            auto const path = fmt::format("backends[{}]", i);
+            auto const name = where_.find(path + ".name");
+            auto const place = name == where_.end() ? where_[path].key : name->second.value;
+            if (std::string_view{b.name}.ends_with(of_statements)) {
+                report(place, severity::error, fmt::format("backend name {}: names that end in .statements are those of circuit breakers for statements; give it another one", in_quotes(b.name)));
+                continue;
+            }
+            for_each_host(b, [&](std::string const& server, std::string_view) {
+                for (auto const& breaker : {server, server + std::string{of_statements}}) {
+                    auto const [owner, is_new] = owners.try_emplace(breaker, fmt::format("that of backend {}", in_quotes(b.name)));
+                    if (!is_new)
+                        report(place, severity::error, fmt::format("backend name {}: its circuit breaker {} would also be {}; give it another name", in_quotes(b.name), in_quotes(breaker), owner->second));
+                }
+            });
+        }
     }
 
     /// Which server is the primary must be clear, or be found out.
