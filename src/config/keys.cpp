@@ -52,6 +52,7 @@ constexpr std::array<std::string_view, 3> log_formats{"auto", "text", "json"};
 constexpr std::array<std::string_view, 4> log_levels{"debug", "info", "warning", "error"};
 constexpr std::array<std::string_view, 2> statement_forms{"normalized", "full"};
 constexpr std::array<std::string_view, 3> roles{"primary", "replica", "auto"};
+constexpr std::array<std::string_view, 2> lost_sessions{"move", "end"};
 constexpr std::array<std::string_view, 3> breaker_modes{"off", "observe", "enforce"};
 constexpr std::array<std::string_view, 3> guards{"off", "savepoint", "replay"};
 constexpr std::array<std::string_view, 2> silent_answers{"report", "block_writes"};
@@ -148,6 +149,8 @@ constexpr key keys[] = {
      [](d& to, v& x) { to.all->routing.read_only_to_replica = whole<std::size_t>(x) == 1; }, {}, std::span{roles}.first<2>()},
     {"", "max_replay_lag", milliseconds, "10s", "a replica that is further behind gets no new clients",
      [](d& to, v& x) { to.all->routing.most_replay_lag = as<std::chrono::milliseconds>(x); }, {}, {}, second, 24 * hour},
+    {"", "lost_sessions", choice, "move", "what becomes of sessions that lose their server outside a transaction; move: another one goes on with those that nobody was asked a password for",
+     [](d& to, v& x) { to.all->routing.moves_sessions = whole<std::size_t>(x) == 0; }, {}, lost_sessions},
     {"", "health", mapping, "", "how the servers are watched over the control connection", nothing, "health"},
     {"health", "every", milliseconds, "1s", "how often each server is asked",
      [](d& to, v& x) { to.all->health.every = as<std::chrono::milliseconds>(x); }, {}, {}, 50, hour},

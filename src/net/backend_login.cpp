@@ -5,10 +5,13 @@
 #include "pgmend/base/log.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/session/wish.hpp"
+#include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/chrono.h>
@@ -170,6 +173,27 @@ awaitable<> client_session::refuse(std::shared_ptr<client_session> self, std::st
         co_await relay_client_slowly(self, {}, std::move(bytes));
         co_return;
     }
+    if (s.lost_at_ && s.memory_) {
+        if (bytes.front() == 'X') { // nothing is to be said to it
+            s.close();
+            co_return;
+        }
+        bool const begun = bytes.size() < wire::header_bytes;
+        auto const first = begun ? wire::frame_header{} : wire::read_header(bytes);
+        bool const more = wire::is_client_type(bytes.front()) &&
+                          (begun || (first.length_is_valid() && first.total_bytes() <= session::relay_machine::most_waited_for_bytes && bytes.size() < first.total_bytes()));
+        if (more) {
+            s.client_carry_ = std::move(bytes);
+            relay_client(std::move(self));
+            co_return;
+        }
+    }
+    if (between && !s.lost_at_ && s.may_move() && s.another_may_serve()) {
+        s.abandoned_ = s.given_up_ = true;
+        s.client_carry_ = std::move(bytes);
+        s.server_.close(); // then relay_server, at its end, comes back to this
+        co_return;
+    }
     if (between && s.keeps_answers_) {
         bool const told = co_await s.answer_elsewhere(bytes);
         if (told) {
@@ -178,6 +202,12 @@ awaitable<> client_session::refuse(std::shared_ptr<client_session> self, std::st
         }
     }
     if (s.lost_at_) {
+        bool const moved = s.memory_ && co_await s.move(bytes);
+        if (moved) {
+            boost::asio::co_spawn(s.home_.get_executor(), relay_server_slowly(self, {}, std::exchange(s.server_carry_, {})), boost::asio::detached);
+            co_await relay_client_slowly(self, {}, std::move(bytes));
+            co_return;
+        }
         co_await s.say_goodbye();
         s.close();
         co_return;

@@ -434,7 +434,8 @@ awaitable<client_session::login_outcome> client_session::log_in_at(startup::proc
         }
         begin_relay(login, link->endpoint);
         keeps_answers_ = home_.rules()->has_fallbacks() && !identity_.replication;
-        if (keeps_answers_) {
+        begin_memory(login);
+        if (keeps_answers_ || memory_) {
             startup_packet_ = wanted.packet;
             startup_version_ = wanted.version;
         }

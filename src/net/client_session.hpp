@@ -11,6 +11,7 @@
 #include "pgmend/session/login_machine.hpp"
 #include "pgmend/session/refusal_machine.hpp"
 #include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/session_memory.hpp"
 #include "pgmend/session/split_machine.hpp"
 #include "pgmend/session/startup_machine.hpp"
 #include "pgmend/session/statement_check.hpp"
@@ -155,20 +156,45 @@ class client_session : public std::enable_shared_from_this<client_session> {
     [[nodiscard]] bool may_outlive_server() const;
     [[nodiscard]] bool says_goodbye(base::byte_view from_server);
     [[nodiscard]] bool server_is_back() const;
+    [[nodiscard]] bool another_may_serve() const;
     static awaitable<> outlive_server(std::shared_ptr<client_session> self);
 
-    // stand_in.cpp: a replica's answer
+    // stand_in.cpp: another server, at which the user is let in without a question
     struct stand_in {
         std::shared_ptr<backend_server const> place;
         stream server;
         std::string inbox;
         std::unique_ptr<waiting_room::seat> seat;
+        boost::asio::generic::stream_protocol::endpoint endpoint;
+        std::unique_ptr<session::login_machine> login;
+        std::shared_ptr<connecting> progress;
+        std::string reported_since; ///< behind the login: ParameterStatus
+        std::string news;           ///< those that the client has to hear
+
+        void give_up();
+    };
+    struct no_stand_in {
+        std::string reason;
+        bool for_good{false}; ///< the same would be said a moment later
     };
     awaitable<bool> answer_from_replica(std::string request, allowed_fallback by);
     awaitable<std::unique_ptr<stand_in>> find_stand_in(std::string& reason);
-    awaitable<std::string> log_in_without_client(stand_in& at, session::login_machine& login, login_report& report);
+    awaitable<std::unique_ptr<stand_in>> log_in_elsewhere(std::shared_ptr<backend_server const> server, no_stand_in& why);
+    awaitable<no_stand_in> log_in_without_client(stand_in& at, login_report& report);
     awaitable<std::size_t> ask_stand_in(stand_in& at, std::string request, std::string ahead);
     void note_replica(std::string const& rule) const;
+
+    // move.cpp: a session that has lost its server goes on at another one
+    void begin_memory(session::login_machine const& login);
+    [[nodiscard]] std::string why_it_stays() const;
+    [[nodiscard]] bool may_move() const { return memory_ && relay_.idle() && memory_->obstacle().empty(); }
+    [[nodiscard]] bool heard_since_loss(backend_server const& server) const;
+    awaitable<bool> move(std::string request);
+    awaitable<std::unique_ptr<stand_in>> find_successor();
+    awaitable<std::unique_ptr<stand_in>> try_successor(std::shared_ptr<backend_server const> server, no_stand_in& why);
+    awaitable<bool> restore_at(stand_in& at, no_stand_in& why);
+    void adopt(stand_in& successor);
+    static awaitable<> watch_parting(std::weak_ptr<client_session> session);
 
     // console_session.cpp: instead of a backend
     [[nodiscard]] bool wants_console(session::startup::proceed const& wanted) const;
@@ -255,15 +281,18 @@ class client_session : public std::enable_shared_from_this<client_session> {
     bool probing_{false};                         ///< for a breaker that is half open
     bool keeps_answers_{false};            ///< rules with `fallback` exist, and the session is as it began
     bool asks_rule_{false};                ///< it has asked what such a rule names
-    std::string startup_packet_;           ///< where it does
+    std::string startup_packet_;           ///< where it does, or may go on at another server
     std::uint32_t startup_version_{0};
     std::unique_ptr<recording> recording_; ///< of the request under way
     std::unique_ptr<session::refusal_machine> refusal_; ///< while the server is silent, and until the request is over
     std::optional<base::time_point> lost_at_; ///< the server has gone, and the session goes on without
     std::string parting_;                     ///< what it said last; empty: nothing
+    std::unique_ptr<session::session_memory> memory_; ///< null: the session ends with its server
+    std::string stays_because_;               ///< it was tried to move it, in vain
     std::unique_ptr<stand_in> stand_in_;      ///< while the server is silent or lost
     stand_in* at_stand_in_{nullptr};          ///< it is being asked
     base::time_point no_stand_in_until_{};
+    bool abandoned_{false};                   ///< its server is silent, and not waited for: the request in client_carry_ is for another one
     bool at_work_elsewhere_{false};           ///< the client is being told something that its server has not said
     bool server_at_gate_{false};              ///< the server has something to say, and says it after that
     bool client_stopped_{false};              ///< the client's direction has ended as the server took nothing any more

@@ -9,6 +9,8 @@
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
@@ -16,12 +18,6 @@
 #include <variant>
 
 namespace pgmend::net {
-namespace {
-
-/// A server that ends its sessions one after the other may still answer another one for so long.
-constexpr std::chrono::milliseconds last_words{100};
-
-} // namespace
 
 /// Nothing: it is to be answered by its server only.
 std::optional<client_session::allowed_fallback> client_session::fallback_of(base::byte_view request) {
@@ -105,11 +101,13 @@ std::string client_session::answer_from_memory(base::byte_view request, allowed_
 }
 
 /// The server has gone, or goes, while nothing was under way that cannot be answered elsewhere. A client that asks what a rule has a
-/// fallback for keeps its session, and hears of the loss when it asks something else, or when there is a server to connect to again.
+/// fallback for keeps its session, and hears of the loss when it asks something else, or when there is a server to connect to again. So does
+/// one that another server may go on with, which is looked for when it asks something.
 bool client_session::may_outlive_server() const {
     bool const nothing_lost = relay_.idle() || (recording_ && recording_->recorder.untouched());
+    bool const answered_elsewhere = asks_rule_ && keeps_answers_ && nothing_lost;
     bool const elsewhere = healing_ || asking_ || retried_ || client_writing_ || (refusal_ && !refusal_->between());
-    return asks_rule_ && keeps_answers_ && nothing_lost && !elsewhere && !lost_at_ && !draining_ && !said_goodbye_ && client_.is_open() && !client_ended_ &&
+    return (answered_elsewhere || may_move()) && !elsewhere && !lost_at_ && !draining_ && !said_goodbye_ && client_.is_open() && !client_ended_ &&
            !relay_.server_said_goodbye() && !relay_.terminated() && relay_.client_at_boundary() && relay_.transaction_status() == 'I';
 }
 
@@ -127,16 +125,17 @@ bool client_session::says_goodbye(base::byte_view from_server) {
 }
 
 /// Somebody has heard from the server since it was lost, or there is another one for this session: the client is to connect again.
-bool client_session::server_is_back() const {
-    auto const gone = *lost_at_ + last_words;
-    if (place_->state->heard_at.load(std::memory_order_relaxed) > gone.time_since_epoch().count()) return true;
+bool client_session::server_is_back() const { return heard_since_loss(*place_) || another_may_serve(); }
+
+/// One that is well.
+bool client_session::another_may_serve() const {
     auto const& all = settings_->servers;
     std::vector<backend::candidate> candidates;
     for (auto const& server : all) candidates.push_back(candidate_of(*server));
     auto const wish = session::wanted_by(wire::read_startup(startup_version_, startup_packet_), settings_->routing.read_only_to_replica,
                                          *home_.shared().backends->read_only_defaults());
     auto const order = backend::choose(candidates, wish, settings_->routing.most_replay_lag).order;
-    return std::ranges::any_of(order, [&](std::size_t i) { return all[i] != place_ && all[i]->state->seems_well(); });
+    return std::ranges::any_of(order, [&](std::size_t i) { return all[i]->state != place_->state && all[i]->state->seems_well(); });
 }
 
 awaitable<> client_session::outlive_server(std::shared_ptr<client_session> self) {
@@ -145,6 +144,9 @@ awaitable<> client_session::outlive_server(std::shared_ptr<client_session> self)
     s.log_lost();
     s.server_.close();
     s.lost_at_ = base::steady::now();
+    s.seat_.reset(); // it is no longer a guest there
+    if (s.relay_.idle()) s.recording_.reset();
+    if (s.memory_ && !s.parting_.empty()) boost::asio::co_spawn(s.home_.get_executor(), watch_parting(self), boost::asio::detached);
     if (s.recording_) { // the request under way; the client's direction may have ended with it
         s.healing_ = true; // its gate
         bool const told = co_await s.answer_elsewhere(s.recording_->request);
@@ -155,6 +157,12 @@ awaitable<> client_session::outlive_server(std::shared_ptr<client_session> self)
             co_return;
         }
         s.recording_.reset();
+    }
+    if (std::exchange(s.abandoned_, false)) {
+        s.client_at_gate_ = s.client_stopped_ = false;
+        auto request = std::exchange(s.client_carry_, {});
+        co_await refuse(std::move(self), std::move(request));
+        co_return;
     }
     if (std::exchange(s.client_at_gate_, false) || std::exchange(s.client_stopped_, false)) relay_client(std::move(self));
 }

@@ -8,6 +8,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 #include <cstring>
 #include <exception>
@@ -167,7 +168,7 @@ void client_session::relay_server(std::shared_ptr<client_session> self) {
         // The common case: everything but a part of a frame at the end is passed on at once.
         s.heard_ = true;
         base::byte_view const input{buffer, carried + read.count};
-        if (s.asks_rule_ && s.says_goodbye(input)) [[unlikely]] return spawn(s.home_, outlive_server(std::move(self)));
+        if ((s.asks_rule_ || s.memory_) && s.says_goodbye(input)) [[unlikely]] return spawn(s.home_, outlive_server(std::move(self)));
         s.relay_.set_now(now_us());
         s.traffic_->sent_bytes.add(read.count);
         auto const step = s.relay_.on_server(input);
@@ -264,11 +265,13 @@ awaitable<> client_session::say_goodbye() {
     if (relay_.terminated() || relay_.server_said_goodbye() || (!relay_.client_at_boundary() && !lost_at_)) co_return;
     said_goodbye_ = true;
     bool const on_purpose = draining_ && relay_.idle();
+    auto const why = why_it_stays();
+    auto const detail = why.empty() ? std::string{fate()} : fmt::format("{} pgmend has not moved the session to another server: {}.", fate(), why);
     auto const text = !parting_.empty() ? parting_ : on_purpose
         ? wire::error_response(wire::severity::fatal, wire::sqlstate::admin_shutdown,
                                "terminating connection due to administrator command", {}, "pgmend is shutting down.")
         : wire::error_response(wire::severity::fatal, wire::sqlstate::connection_failure,
-                               given_up_ ? "the server does not answer any more" : "the server closed the connection unexpectedly", fate());
+                               given_up_ ? "the server does not answer any more" : "the server closed the connection unexpectedly", detail);
     if (!on_purpose && !lost_at_) log_lost();
     begin_time_limit(std::chrono::milliseconds{1000});
     if (co_await client_.write_all(text)) co_await linger();

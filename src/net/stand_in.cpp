@@ -25,29 +25,36 @@ void log_unavailable(std::string const& rule, std::string const& reason) {
 
 } // namespace
 
-/// The client's login once more, as far as the server asks no question: pgmend holds no password. Empty: it is ready.
-awaitable<std::string> client_session::log_in_without_client(stand_in& at, session::login_machine& login, login_report& report) {
+void client_session::stand_in::give_up() {
+    if (progress) progress->give_up();
+    server.close();
+}
+
+/// The client's login once more, as far as the server asks no question: pgmend holds no password. No reason: it is ready.
+awaitable<client_session::no_stand_in> client_session::log_in_without_client(stand_in& at, login_report& report) {
     using step = session::login_machine::step;
     std::string unused;
+    auto& login = *at.login;
     for (;;) {
         while (at.inbox.size() >= wire::header_bytes) {
             auto const header = wire::read_header(at.inbox);
-            if (!header.length_is_valid() || header.total_bytes() > worker::scratch_bytes) co_return "its answer is not the PostgreSQL protocol";
+            if (!header.length_is_valid() || header.total_bytes() > worker::scratch_bytes) co_return no_stand_in{"its answer is not the PostgreSQL protocol"};
             if (at.inbox.size() < header.total_bytes()) break;
             if (header.type != 'E') report.answered();
             auto const next = login.on_server(base::byte_view{at.inbox}.substr(0, header.total_bytes()), unused);
             at.inbox.erase(0, header.total_bytes());
-            if (next == step::client_answer) co_return "it asks the user for a password, and pgmend holds none";
+            if (next == step::client_answer) co_return no_stand_in{"it asks the user for a password, and pgmend holds none", true};
             if (next == step::failed) {
-                report.failed(backend::fault_of_sqlstate(login.failure_code(), {}, backend::phase::login), "refuses logins with SQLSTATE " + login.failure_code());
-                co_return fmt::format("login refused with SQLSTATE {}", login.failure_code());
+                auto const whose = backend::fault_of_sqlstate(login.failure_code(), {}, backend::phase::login);
+                report.failed(whose, "refuses logins with SQLSTATE " + login.failure_code());
+                co_return no_stand_in{fmt::format("login refused with SQLSTATE {}", login.failure_code()), whose == backend::fault::client};
             }
-            if (next == step::ready) co_return std::string{};
+            if (next == step::ready) co_return no_stand_in{};
         }
         bool const more = co_await read_more(at.server, at.inbox);
         if (!more) {
             report.failed(backend::fault::backend, "closed the connection during a login");
-            co_return "it closed the connection";
+            co_return no_stand_in{"it closed the connection"};
         }
     }
 }
@@ -82,6 +89,47 @@ awaitable<std::size_t> client_session::ask_stand_in(stand_in& at, std::string re
     co_return quietly ? 0 : total;
 }
 
+/// Connects and logs in with the client's start-up packet; it may be given up from outside. Null: `why` says it.
+awaitable<std::unique_ptr<client_session::stand_in>> client_session::log_in_elsewhere(std::shared_ptr<backend_server const> server, no_stand_in& why) {
+    auto at = std::make_unique<stand_in>();
+    at->place = server;
+    if (settings_->limits.any()) {
+        auto entered = home_.shared().rooms.enter({server->settings.name, identity_.database, identity_.user}, [] {});
+        why = {"limits leave no room there"};
+        if (entered.verdict.what != backend::bulkhead::answer::admitted) co_return nullptr;
+        at->seat = std::move(entered.place);
+    }
+    for (auto const attempt : tls_attempts(server->settings)) {
+        auto report = login_report::begin(server->state, false, false);
+        if (!report) {
+            why = {where_text(server->settings) + " is not asked: its circuit breaker is open"};
+            co_return nullptr;
+        }
+        at->login = std::make_unique<session::login_machine>(startup_version_, startup_packet_, session::login_machine::settings{client_.is_tls(), {}});
+        at->progress = std::make_shared<connecting>();
+        at_stand_in_ = at.get();
+        auto link = co_await connect_backend(home_.get_executor(), server, attempt, at->login->server_startup(), at->progress);
+        if (!link) {
+            at_stand_in_ = nullptr;
+            why = {link.error().text};
+            if (link.error().code == base::errc::tls) continue;
+            report->failed(at->progress->whose, why.reason);
+            co_return nullptr;
+        }
+        at->progress.reset();
+        at->server = std::move(link->server);
+        at->inbox = std::move(link->received);
+        at->endpoint = link->endpoint;
+        at->login->connected(at->server.is_tls());
+        auto problem = co_await log_in_without_client(*at, *report);
+        at_stand_in_ = nullptr;
+        if (problem.reason.empty()) co_return at;
+        why = {fmt::format("{}: {}", where_text(server->settings), problem.reason), problem.for_good};
+        at->server.close();
+    }
+    co_return nullptr;
+}
+
 /// Null: `reason` says why.
 awaitable<std::unique_ptr<client_session::stand_in>> client_session::find_stand_in(std::string& reason) {
     auto const& all = settings_->servers;
@@ -93,42 +141,17 @@ awaitable<std::unique_ptr<client_session::stand_in>> client_session::find_stand_
     for (auto const i : chosen.order) {
         auto const& server = all[i];
         if (server == place_ || !server->state->seems_well()) continue;
-        auto at = std::make_unique<stand_in>();
-        at->place = server;
-        if (settings_->limits.any()) {
-            auto entered = home_.shared().rooms.enter({server->settings.name, identity_.database, identity_.user}, [] {});
-            reason = "limits leave no room there";
-            if (entered.verdict.what != backend::bulkhead::answer::admitted) continue;
-            at->seat = std::move(entered.place);
-        }
-        for (auto const attempt : tls_attempts(server->settings)) {
-            auto report = login_report::begin(server->state, false, false);
-            if (!report) break;
-            session::login_machine login{startup_version_, startup_packet_, {client_.is_tls(), {}}};
-            auto const progress = std::make_shared<connecting>();
-            auto link = co_await connect_backend(home_.get_executor(), server, attempt, login.server_startup(), progress);
-            if (!link) {
-                reason = link.error().text;
-                if (link.error().code == base::errc::tls) continue;
-                report->failed(progress->whose, reason);
-                break;
-            }
-            at->server = std::move(link->server);
-            at->inbox = std::move(link->received);
-            login.connected(at->server.is_tls());
-            at_stand_in_ = at.get(); // it may be given up from outside
-            auto const problem = co_await log_in_without_client(*at, login, *report);
-            std::size_t set = 0;
-            if (problem.empty()) {
-                std::string settings;
-                wire::append_query(settings, settings_of_ours);
-                set = co_await ask_stand_in(*at, std::move(settings), {});
-            }
-            at_stand_in_ = nullptr;
-            if (set > 0) co_return at;
-            reason = fmt::format("{}: {}", where_text(server->settings), problem.empty() ? "the connection was lost" : problem);
-            at->server.close();
-        }
+        no_stand_in why;
+        auto at = co_await log_in_elsewhere(server, why);
+        reason = why.reason;
+        if (!at) continue;
+        std::string settings;
+        wire::append_query(settings, settings_of_ours);
+        at_stand_in_ = at.get();
+        auto const set = co_await ask_stand_in(*at, std::move(settings), {});
+        at_stand_in_ = nullptr;
+        if (set > 0) co_return at;
+        reason = fmt::format("{}: the connection was lost", where_text(server->settings));
     }
     co_return nullptr;
 }

@@ -16,6 +16,7 @@ constexpr std::int32_t authentication_ok = 0;
 constexpr std::int32_t authentication_sasl = 10;
 constexpr std::int32_t authentication_sasl_final = 12;
 
+constexpr std::size_t most_reported_bytes = 65536;
 constexpr std::size_t secret_bytes_3_0 = 4;
 constexpr std::size_t secret_bytes_3_2 = 32; // as PostgreSQL 18
 
@@ -79,7 +80,10 @@ login_machine::step login_machine::on_server(base::byte_view frame, std::string&
         to_client += wire::backend_key_data(server_process_, client_secret());
         return step::server;
     }
-    case 'S': on_parameter(body); break;
+    case 'S':
+        on_parameter(body);
+        if (reported_.size() < most_reported_bytes) reported_.append(frame);
+        break;
     case 'E': {
         if (auto const fields = wire::read_error(body)) failure_code_ = fields->code;
         to_client.append(frame);
@@ -103,12 +107,14 @@ login_machine::step login_machine::on_authentication(base::byte_view frame, base
             else
                 kept.push_back(name);
         }
-        sasl_begun_ = true;
+        sasl_begun_ = asked_client_ = true;
         to_client += wire::authentication_sasl(kept);
         return step::client_answer;
     }
     to_client.append(frame);
-    return code == authentication_ok || code == authentication_sasl_final ? step::server : step::client_answer;
+    if (code == authentication_ok || code == authentication_sasl_final) return step::server;
+    asked_client_ = true;
+    return step::client_answer;
 }
 
 login_machine::step login_machine::on_client(base::byte_view frame, std::string& to_client) {

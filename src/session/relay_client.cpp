@@ -1,6 +1,7 @@
 // From the client: what is sent on, edited, kept to be sent again, or asked about first.
 #include "pgmend/session/relay_machine.hpp"
 
+#include "pgmend/session/session_memory.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
@@ -166,7 +167,9 @@ void relay_machine::prepare_anew(base::byte_view bind, prepare_again const& what
     (void)in.text();
     auto const statement = in.text();
     wire::append_close_statement(out_, statement);
+    auto const begin = out_.size();
     wire::append_parse(out_, statement, what.sql, what.types);
+    if (memory_ != nullptr) memory_->prepared_anew(base::byte_view{out_}.substr(begin));
     for (auto const kind : {request_kind::close, request_kind::parse}) queue_.push({kind, true, {}});
 }
 
@@ -225,7 +228,8 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         auto const available = bytes.size() - at;
         bool const whole = available >= header.total_bytes();
         bool const has_text = header.type == 'Q' || header.type == 'P';
-        if (!whole && (has_text || header.type == 'B') && header.total_bytes() <= most_waited_for_bytes) break;
+        bool const looked_into = has_text || header.type == 'B' || (header.type == 'C' && memory_ != nullptr);
+        if (!whole && looked_into && header.total_bytes() <= most_waited_for_bytes) break;
         if (skip_to_sync_) {
             if (at > 0) return finish(true); // what came before, on its own
             if (header.type != 'S' && header.type != 'X') {
@@ -292,7 +296,12 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
         if (edited && status_ != 'E') {
             assemble();
+            auto const begin = out_.size();
             append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
+            // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
+            bool const prepares = header.type == 'P' && given->note->healed;
+            auto const body = prepares ? base::byte_view{out_}.substr(begin + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
+            if (memory_ != nullptr) memory_->on_client(header.type, body, true);
             if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
             begin_client_frame(header, given->note);
             if (ends_open) {
@@ -302,6 +311,8 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             at += header.total_bytes();
             continue;
         }
+        if (memory_ != nullptr && !(header.type == 'S' ? copy_in_ : discarding_))
+            memory_->on_client(header.type, bytes.substr(at, std::min<std::uint64_t>(available, header.total_bytes())).substr(wire::header_bytes), whole);
         begin_client_frame(header, given ? given->note : nullptr);
         if (ends_open) {
             open_ = false;

@@ -1,6 +1,7 @@
 // A held error: given to the client after all, or answered by sending the request again.
 #include "pgmend/session/relay_machine.hpp"
 
+#include "pgmend/session/session_memory.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
@@ -62,6 +63,10 @@ base::byte_view relay_machine::release_error(bool recovered) {
     }
     effect_passed_on_ = held_.open; // until its ReadyForQuery
     mode_ = mode::relaying;
+    if (memory_ != nullptr) {
+        memory_->failed();
+        if (!held_.open) memory_->settled(status_);
+    }
     return out_;
 }
 

@@ -2,6 +2,7 @@
 #include "pgmend/session/relay_machine.hpp"
 
 #include "pgmend/healing/planner.hpp"
+#include "pgmend/session/session_memory.hpp"
 #include "pgmend/session/split_machine.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/server_messages.hpp"
@@ -106,6 +107,7 @@ bool relay_machine::advance(char type) {
         if (!queue_.front().own) {
             if (effect && first_effect_ == nothing) first_effect_ = answered_;
             ++answered_;
+            if (memory_ != nullptr && mode_ == mode::relaying && (kind == request_kind::parse || kind == request_kind::close)) memory_->prepared_or_closed();
         }
         queue_.pop();
         return effect;
@@ -178,6 +180,7 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_
     held_tail_.clear();
     tries_ = 0;
     ++holds_;
+    if (memory_ != nullptr) memory_->held();
     fail_request();
     bool const goes_on = of_a_batch && !flushed_ && !asking_; // then its end is waited for
     mode_ = open_ && !goes_on ? mode::holding : mode::absorbing;
@@ -205,6 +208,7 @@ void relay_machine::note_trouble(wire::error_view const& fields) {
 void relay_machine::on_ready(char status) {
     status_ = status;
     if (tally_ != nullptr) tally_->add_one();
+    if (memory_ != nullptr && mode_ == mode::relaying) memory_->settled(status); // else release_error() tells, or the retry's answer
     while (!queue_.empty()) { // up to the message that this ends
         auto const kind = queue_.front().kind;
         queue_.pop();
@@ -266,7 +270,9 @@ void relay_machine::note_parameter(base::byte_view body) {
     wire::cursor in{body};
     auto const name = in.text();
     auto const value = in.text();
-    if (in.ok()) set_parameter(name, value);
+    if (!in.ok()) return;
+    set_parameter(name, value);
+    if (memory_ != nullptr) memory_->reported(name, value);
 }
 
 bool relay_machine::notice_is_due(char type) const {
@@ -278,6 +284,7 @@ bool relay_machine::notice_is_due(char type) const {
 /// Behind a held error nothing comes but asynchronous messages and ReadyForQuery.
 relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame, wire::frame_header const& header) {
     held_tail_.append(frame);
+    if (header.type == 'S') note_parameter(wire::body_of(frame, header));
     if (header.type == 'Z' && header.body_bytes() > 0) {
         if (std::exchange(held_.open, false)) { // it went on
             held_.whole = request_kept_;
@@ -391,6 +398,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
                 out_ = too_long_warning(settings_.most_batch_bytes).append(frame);
                 shown = out_;
             }
+            if (memory_ != nullptr) memory_->failed();
             if (first_effect_ == nothing) first_effect_ = answered_;
             effect_passed_on_ = true;
             fail_request();
@@ -412,6 +420,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             if (!queue_.empty() && queue_.front().kind == request_kind::execute) { // a Sync sent already is ignored by the server
                 if (queue_.size() == 2 && queue_[1].kind == request_kind::sync) {
                     queue_.pop_back();
+                    if (memory_ != nullptr) memory_->sync_ignored();
                     open_ = true;
                 }
             }
@@ -419,6 +428,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         case 'C':
             if (is_schema_change(body)) ddl_seen_ = true;
             note_finished(body);
+            if (memory_ != nullptr) memory_->completed(body.substr(0, body.find('\0')));
             note_effect(advance('C'), index);
             break;
         case 't':

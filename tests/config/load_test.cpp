@@ -247,13 +247,14 @@ backends: [{}]
 control: ''
 read_only_to: replica
 max_replay_lag: 3s
+lost_sessions: end
 health: { every: 200ms, timeout: 500ms, give_up_after: 0s }
 breaker: { mode: observe, window: 10s, minimum_calls: 3, failure_rate: 25%, consecutive_failures: 0, slow_call: 100ms, slow_rate: 80%,
            open_for: 1s, max_open_for: 10s, jitter: 0%, half_open_probes: 1 }
 limits: { per_backend: 50, per_database: 40, per_user: 30, waiting: 7, wait: 2s }
 )", "p.yaml", {});
     CHECK(messages(l) == lines{});
-    CHECK(l.values.routing == net::routing_settings{true, 3s});
+    CHECK(l.values.routing == net::routing_settings{true, 3s, false});
     CHECK(l.values.health == net::health_settings{200ms, 500ms, 0ms});
     backend::breaker_settings expected;
     expected.mode = backend::breaker_mode::observe;
@@ -306,6 +307,20 @@ TEST_CASE("backends are required and have names of their own") {
           lines{R"(p.yaml:4:13: error: duplicate backend name "a"; it is already in line 3)"});
     CHECK(config::load_text("workers: 1", "p.yaml", {}, {.backend = true, .control = true}).problems.empty());
     CHECK(config::load_text("backends: [{name: a}, {name: b}]", "p.yaml", {}).values.backends.size() == 2);
+}
+
+TEST_CASE("a backend has circuit breakers of its own") {
+    auto const named = [](std::string const& name) { return about_all_of("control: ''\nbackends:\n  - { role: auto }\n  - { role: auto, name: " + name + " }\n"); };
+    CHECK(named("other").empty());
+    CHECK(named("State").empty());
+    CHECK(named("state") == lines{R"(p.yaml:4:25: error: backend name "state": its circuit breaker "state" would also be the store's; give it another name)"});
+    CHECK(named("catalog") == lines{R"(p.yaml:4:25: error: backend name "catalog": its circuit breaker "catalog" would also be the catalog watcher's; give it another name)"});
+    CHECK(named("primary.statements") ==
+          lines{R"(p.yaml:4:25: error: backend name "primary.statements": names that end in .statements are those of circuit breakers for statements; give it another one)"});
+    CHECK(about_all_of("control: ''\nbackends:\n  - { role: auto, name: db, host: \"a,b\" }\n  - { role: auto, name: db.2 }\n") ==
+          lines{R"(p.yaml:4:25: error: backend name "db.2": its circuit breaker "db.2" would also be that of backend "db"; give it another name)",
+                R"(p.yaml:4:25: error: backend name "db.2": its circuit breaker "db.2.statements" would also be that of backend "db"; give it another name)"});
+    CHECK(about_all_of("control: ''\nbackends: [{ name: state }]\n").size() == 1);
 }
 
 TEST_CASE("hosts are names, addresses or directories") {

@@ -59,7 +59,7 @@ struct settings {
     watch_settings watch;                            ///< YAML: watch
     std::string state;                               ///< YAML: state; a SQLite file; empty: nothing is remembered across restarts
     net::health_settings health;                     ///< YAML: health
-    net::routing_settings routing;                   ///< YAML: read_only_to, max_replay_lag
+    net::routing_settings routing;                   ///< YAML: read_only_to, max_replay_lag, lost_sessions
     backend::breaker_settings breaker;               ///< YAML: breaker
     backend::bulkhead_limits limits;                 ///< YAML: limits
     healing::settings healing;                       ///< YAML: healing

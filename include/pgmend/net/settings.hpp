@@ -59,6 +59,7 @@ struct health_settings {
 struct routing_settings {
     bool read_only_to_replica{false};                ///< YAML: read_only_to: primary | replica
     std::chrono::milliseconds most_replay_lag{10000}; ///< YAML: max_replay_lag; a replica that is further behind gets no new clients
+    bool moves_sessions{true};                        ///< YAML: lost_sessions: move | end
 
     bool operator==(routing_settings const&) const = default;
 };

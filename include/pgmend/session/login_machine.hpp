@@ -67,6 +67,10 @@ class login_machine {
     [[nodiscard]] bool standard_conforming_strings() const { return standard_conforming_strings_; }
     /// Whether the server is a replica, as it says since PostgreSQL 14.
     [[nodiscard]] std::optional<bool> in_hot_standby() const { return in_hot_standby_; }
+    /// The server has asked the client for something: who it is was not known by its connection alone.
+    [[nodiscard]] bool asked_client() const { return asked_client_; }
+    /// The server's ParameterStatus frames.
+    [[nodiscard]] std::string const& reported() const { return reported_; }
     /// Why the login failed, as the server put it (SQLSTATE), for the log.
     [[nodiscard]] std::string const& failure_code() const { return failure_code_; }
 
@@ -84,12 +88,14 @@ class login_machine {
     std::string server_secret_;
     std::string client_encoding_;
     std::string failure_code_;
+    std::string reported_;
     std::optional<bool> in_hot_standby_;
     bool server_tls_{false};
     bool must_negotiate_{false};
     bool negotiated_{false};
     bool plus_withheld_{false};
     bool sasl_begun_{false};
+    bool asked_client_{false};
     bool standard_conforming_strings_{true};
 };
 

@@ -21,6 +21,8 @@ struct error_view;
 
 namespace pgmend::session {
 
+class session_memory;
+
 /// A request that failed, whose effects are rolled back, and the answer that the client has not seen yet. A request is
 /// what one ReadyForQuery ends: a Query, or extended messages up to their Sync.
 struct failed_request {
@@ -133,6 +135,9 @@ class relay_machine {
         settings_ = own;
         preflight_ = first_look;
     }
+
+    /// What is told of each message, in order; null: nothing. Must outlive this.
+    void remember_in(session_memory* memory) { memory_ = memory; }
 
     /// Where statements are counted. Until then nowhere.
     void measure(telemetry::meter where) { meter_ = where; }
@@ -273,6 +278,7 @@ class relay_machine {
     std::uint64_t held_began_us_{0};        // the message whose error is held
     preflight* preflight_{nullptr};
     backend::tally* tally_{nullptr};
+    session_memory* memory_{nullptr};
     std::optional<server_trouble> trouble_;
     mode mode_{mode::relaying};
 

@@ -1,0 +1,180 @@
+#include "pgmend/session/restore_machine.hpp"
+
+#include "pgmend/wire/client_messages.hpp"
+#include "pgmend/wire/cursor.hpp"
+#include "pgmend/wire/frame.hpp"
+#include "pgmend/wire/server_messages.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace pgmend::session {
+namespace {
+
+/// Functions of users that may leave something behind in a session: in a language that hides what they do, or by what their bodies say.
+/// Of extensions only those that are known are trusted, and the event trigger of `pgmend install`. `used`: something other than a client's text may have called it: a trigger, a view, a
+/// default, a policy, an operator, another function.
+/// In a body of the standard's form (PostgreSQL 14) functions are numbers: set_config, setseed, pg_advisory_lock and the like. What it is compared with is in
+/// dollar quotes, for which a role's standard_conforming_strings does not matter.
+constexpr std::string_view functions_sql =
+    "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog; "
+    "WITH telling AS (SELECT p.oid, n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang"
+    " WHERE p.oid >= 16384 AND NOT (n.nspname = 'pgmend' AND p.proname = 'notify_of_change') AND (l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc ~*"
+    " $r$(^|;|>|\\*/|--[^\\n]*\\n|\\mbegin\\M|\\mthen\\M|\\melse\\M|\\mloop\\M)\\s*(set|reset|listen|load|discard|prepare)\\M|\\mexecute\\M|\\m(temp|temporary)\\M|pg_temp|with\\s+hold|"
+    "set_config|setseed|advisory_lock|dblink|replication_origin|replication_slot|start_backup|backup_start$r${})"
+    " AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid"
+    " AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND (e.extname LIKE 'postgis%' OR e.extname IN ('address_standardizer', 'amcheck', 'bloom',"
+    " 'btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'dict_xsyn', 'earthdistance', 'file_fdw', 'fuzzystrmatch', 'hstore', 'intarray', 'isn', 'ltree', 'pageinspect',"
+    " 'pg_buffercache', 'pg_freespacemap', 'pg_prewarm', 'pg_stat_statements', 'pg_trgm', 'pg_visibility', 'pgcrypto', 'pgrowlocks', 'pgstattuple', 'plpgsql',"
+    " 'postgres_fdw', 'seg', 'sslinfo', 'tablefunc', 'tcn', 'tsm_system_rows', 'tsm_system_time', 'unaccent', 'uuid-ossp', 'vector', 'xml2'))))"
+    " SELECT nspname || '.' || proname, used FROM (SELECT t.*, EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = t.oid)"
+    " OR EXISTS (SELECT FROM pg_proc o WHERE o.oid >= 16384 AND o.oid <> t.oid AND strpos(lower(o.prosrc), lower(t.proname)) > 0) AS used FROM telling t) AS x"
+    " ORDER BY used DESC LIMIT 1; COMMIT";
+
+constexpr std::string_view bodies_sql = " OR p.prosqlbody::text ~ ':funcid (2078|1599|288[0-36-9]) '";
+
+/// What the server says of itself, or what follows from the role: nothing that a session sets.
+constexpr std::array not_set{"in_hot_standby", "integer_datetimes", "is_superuser", "server_encoding", "server_version", "session_authorization"};
+
+bool is_set(std::string_view name) { return std::find(not_set.begin(), not_set.end(), name) == not_set.end(); }
+
+/// PostgreSQL folds nothing in a literal but quotes; a backslash is not expected.
+std::string literal(std::string_view text) {
+    std::string out{"'"};
+    for (char const c : text) {
+        if (c == '\'') out.push_back(c);
+        out.push_back(c);
+    }
+    return out + "'";
+}
+
+} // namespace
+
+restore_machine::restore_machine(session_memory const& memory, base::byte_view reported) : memory_{memory} {
+    while (reported.size() >= wire::header_bytes) {
+        auto const header = wire::read_header(reported);
+        if (!header.length_is_valid() || header.total_bytes() > reported.size()) break;
+        wire::cursor in{wire::body_of(reported.substr(0, header.total_bytes()), header)};
+        auto const name = in.text();
+        auto const value = in.text();
+        if (in.ok()) reported_[std::string{name}] = value;
+        reported.remove_prefix(header.total_bytes());
+    }
+    int major = 0;
+    auto const version = reported_.find("server_version");
+    if (version != reported_.end()) (void)std::from_chars(version->second.data(), version->second.data() + version->second.size(), major);
+    server_14_ = major >= 14;
+}
+
+std::string restore_machine::begin() {
+    std::string out;
+    wire::append_query(out, fmt::format(fmt::runtime(functions_sql), server_14_ ? bodies_sql : std::string_view{}));
+    expected_ = 1;
+    return out;
+}
+
+restore_machine::step restore_machine::fail(std::string reason) {
+    reason_ = std::move(reason);
+    return step::failed;
+}
+
+void restore_machine::note_function(base::byte_view body) {
+    auto const columns = wire::read_data_row(body);
+    if (!columns || columns->size() != 2 || !(*columns)[0] || !(*columns)[1]) return;
+    if (*(*columns)[1] == "t" || memory_.calls_functions()) function_ = *(*columns)[0];
+}
+
+restore_machine::step restore_machine::on_server(base::byte_view frame, std::string& to_server) {
+    auto const header = wire::read_header(frame);
+    auto const body = wire::body_of(frame, header);
+    switch (header.type) {
+    case 'E': {
+        auto const fields = wire::read_error(body);
+        auto const code = fields ? fields->code : base::byte_view{};
+        switch (phase_) {
+        case phase::looking: return fail(fmt::format("its functions could not be looked at: SQLSTATE {}", code));
+        case phase::preparing: return fail(fmt::format("a prepared statement was refused with SQLSTATE {}", code));
+        default: return fail(fmt::format("a setting was refused with SQLSTATE {}", code));
+        }
+    }
+    case 'S': {
+        wire::cursor in{body};
+        auto const name = in.text();
+        auto const value = in.text();
+        if (!in.ok()) break;
+        reported_[std::string{name}] = value;
+        reported_since_.append(frame);
+        break;
+    }
+    case 'D':
+        if (phase_ == phase::looking) note_function(body);
+        break;
+    case '1':
+        if (phase_ == phase::preparing) ++prepared_;
+        break;
+    case 'Z':
+        if (body != "I") return fail("it is in a transaction that nobody has begun");
+        if (expected_ > 0 && --expected_ == 0) return go_on(to_server);
+        break;
+    default: break;
+    }
+    return step::more;
+}
+
+restore_machine::step restore_machine::go_on(std::string& to_server) {
+    to_server.clear();
+    if (phase_ == phase::looking) {
+        if (!function_.empty()) return fail(fmt::format("the function {} may have changed the session", function_));
+        phase_ = phase::setting;
+        for (auto const& it : memory_.settings()) {
+            wire::append_query(to_server, it.text);
+            ++expected_;
+        }
+        if (expected_ > 0) return step::send;
+    }
+    if (phase_ == phase::setting) {
+        phase_ = phase::correcting;
+        for (auto const& it : memory_.parameters()) {
+            auto const found = reported_.find(it.name);
+            if (!is_set(it.name) || it.now == it.at_login || (found != reported_.end() && found->second == it.now)) continue;
+            if (it.now.find('\\') != std::string::npos) return fail(fmt::format("{} has a value that pgmend does not set", it.name));
+            wire::append_query(to_server, fmt::format("SELECT pg_catalog.set_config({}, {}, false)", literal(it.name), literal(it.now)));
+            ++expected_;
+        }
+        if (expected_ > 0) return step::send;
+    }
+    if (phase_ == phase::correcting) {
+        for (auto const& it : memory_.parameters()) {
+            auto const found = reported_.find(it.name);
+            bool const same = found != reported_.end() && found->second == it.now;
+            if (it.name == "session_authorization" && !same) return fail("it takes the user for another one");
+            if (is_set(it.name) && it.now != it.at_login && !same) return fail(fmt::format("{} could not be set", it.name));
+        }
+        phase_ = phase::preparing;
+        for (auto const& [name, parse] : memory_.prepared()) to_server.append(parse);
+        if (!to_server.empty()) {
+            wire::append_sync(to_server);
+            expected_ = 1;
+            return step::send;
+        }
+    }
+    return prepared_ == memory_.prepared().size() ? step::ready : fail("not all statements could be prepared");
+}
+
+std::string restore_machine::news() const {
+    std::string out;
+    for (auto const& [name, value] : reported_) {
+        auto const known = std::find_if(memory_.parameters().begin(), memory_.parameters().end(), [&](auto const& it) { return it.name == name; });
+        if (known != memory_.parameters().end() && known->now == value) continue;
+        std::string body = name + '\0' + value + '\0';
+        out.push_back('S');
+        base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
+        out += body;
+    }
+    return out;
+}
+
+} // namespace pgmend::session
