@@ -38,7 +38,7 @@ def in_front_of(start_pgmend, *servers, patience="60s", **other) -> harness.Pgme
 
 
 def caught_up(primary: harness.Postgres, replica: harness.Postgres) -> None:
-    position = primary.run("SELECT pg_current_wal_lsn()::text")[0][0]
+    position = primary.run("SELECT pg_current_wal_insert_lsn()::text")[0][0]  # a commit need not have been written yet
     harness.wait_until(lambda: replica.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")[0][0], "the replica has replayed all")
 
 
