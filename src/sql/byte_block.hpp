@@ -49,25 +49,6 @@ class byte_block {
 #endif
     }
 
-    /// The same for a small letter and its capital.
-    [[nodiscard]] std::uint64_t equal_letter(char small) const {
-#if defined(__SSE2__)
-        auto const wanted = _mm_set1_epi8(small), bit = _mm_set1_epi8(0x20);
-        return bits([&](__m128i v) { return _mm_cmpeq_epi8(_mm_or_si128(v, bit), wanted); });
-#else
-        return bits([&](char b) { return static_cast<char>(b | 0x20) == small; });
-#endif
-    }
-
-    [[nodiscard]] std::uint64_t digits() const {
-#if defined(__SSE2__)
-        auto const zero = _mm_set1_epi8('0'), most = _mm_set1_epi8(9);
-        return bits([&](__m128i v) { return up_to(_mm_sub_epi8(v, zero), most); });
-#else
-        return bits([](char b) { return static_cast<unsigned char>(b - '0') <= 9; });
-#endif
-    }
-
     /// What a word may consist of: letters, digits, _, $ and all that is not ASCII.
     [[nodiscard]] std::uint64_t words() const {
 #if defined(__SSE2__)
