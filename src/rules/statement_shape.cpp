@@ -1,5 +1,6 @@
 #include "pgmend/rules/statement_shape.hpp"
 
+#include "pgmend/sql/characters.hpp"
 #include "pgmend/sql/names.hpp"
 #include "pgmend/sql/parse.hpp"
 
@@ -18,7 +19,7 @@ constexpr std::uint32_t most_parameter = 65535; // a Bind message cannot have mo
 
 std::string_view written(std::string_view text, token const& t) { return text.substr(t.begin, t.end - t.begin); }
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+using sql::characters::lower;
 
 bool same_word(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });

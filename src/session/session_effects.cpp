@@ -1,6 +1,7 @@
 // What a text leaves behind in its session, by its words.
 #include "pgmend/session/session_memory.hpp"
 
+#include "pgmend/sql/characters.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/sql/lexer.hpp"
 #include "pgmend/wire/cursor.hpp"
@@ -63,9 +64,10 @@ std::unordered_set<std::string_view> const& own_words() {
     return words;
 }
 
-bool is_word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || (c & 0x80) != 0; }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+using sql::characters::is_digit;
+using sql::characters::is_space;
+using sql::characters::is_word_part;
+using sql::characters::lower;
 
 std::string in_small_letters(std::string_view text) {
     std::string out{text};
@@ -77,7 +79,7 @@ std::string in_small_letters(std::string_view text) {
 std::string_view word_before(std::string_view text, std::size_t& end) {
     while (end > 0 && is_space(text[end - 1])) --end;
     auto const last = end;
-    while (end > 0 && is_word_char(text[end - 1])) --end;
+    while (end > 0 && is_word_part(text[end - 1])) --end;
     return text.substr(end, last - end);
 }
 
@@ -95,15 +97,15 @@ bool calls_others(std::string_view sql) {
         auto const line = sql.substr(0, begin).rfind('\n') + 1; // 0 where there is none
         bool const commented = before == '/' || (begin < at && sql.substr(line, begin - line).find("--") != std::string_view::npos);
         if (commented) return true; // between a name and its bracket, perhaps
-        if (before != '"' && !is_word_char(before)) continue;
+        if (before != '"' && !is_word_part(before)) continue;
         if (before != '"') {
             auto const word = word_before(sql, begin);
-            if (word.front() >= '0' && word.front() <= '9') continue;
+            if (is_digit(word.front())) continue;
             bool const qualified = begin > 0 && sql[begin - 1] == '.';
             if (!qualified && word.size() < 40 && own_words().contains(in_small_letters(word))) continue;
         }
         // INSERT INTO t (…), WITH t (…), … AS t (…)
-        while (begin > 0 && (sql[begin - 1] == '.' || is_word_char(sql[begin - 1]) || sql[begin - 1] == '"')) --begin;
+        while (begin > 0 && (sql[begin - 1] == '.' || is_word_part(sql[begin - 1]) || sql[begin - 1] == '"')) --begin;
         auto const ahead = word_before(sql, begin);
         if (is_one_of(ahead, {"into", "as", "with", "recursive"})) continue;
         return true;

@@ -1,5 +1,7 @@
 #include "pgmend/session/wish.hpp"
 
+#include "pgmend/sql/characters.hpp"
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +32,7 @@ std::vector<std::string> split_options(base::byte_view text) {
     return out;
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+using sql::characters::lower;
 
 /// As PostgreSQL compares the names of settings: in any case, and - of the command line is _.
 bool is_name(std::string_view text, std::string_view name) {
