@@ -1,5 +1,7 @@
 #include "session/console_messages.hpp"
 
+#include "pgmend/wire/frame.hpp"
+
 #include <bit>
 #include <charconv>
 
@@ -51,9 +53,7 @@ void append_value(std::string& out, console_type type, std::string const& text, 
 } // namespace
 
 void append_message(std::string& out, char type, base::byte_view body) {
-    out.push_back(type);
-    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-    out.append(body);
+    wire::append_frame(out, type, body);
 }
 
 void append_complete(std::string& out, base::byte_view tag) {

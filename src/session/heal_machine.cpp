@@ -343,9 +343,7 @@ void heal_machine::append_bind_instead(std::string& out, base::byte_view bind) c
     std::string body{view->portal};
     body.append(1, '\0').append(own_rows).append(1, '\0').append(view->parameters).append(view->results);
     if (auto without = wire::bind_with_nulls(body, plan_->nulled)) body = std::move(*without);
-    out.push_back('B');
-    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-    out += body;
+    wire::append_frame(out, 'B', body);
 }
 
 /// The failed text as it shall be now, others as they were sent.
@@ -364,9 +362,7 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
     } else if (frame[0] == 'B' && plan_ && !plan_->nulled.empty()) {
         auto const body = wire::bind_with_nulls(body_of(frame), plan_->nulled);
         if (!body) return out.append(frame), void();
-        out.push_back('B');
-        base::append_u32(out, static_cast<std::uint32_t>(body->size() + 4));
-        out += *body;
+        wire::append_frame(out, 'B', *body);
     } else {
         out.append(frame);
     }

@@ -267,12 +267,10 @@ base::byte_view relay_machine::error_for_client(base::byte_view frame, base::byt
 }
 
 void relay_machine::note_parameter(base::byte_view body) {
-    wire::cursor in{body};
-    auto const name = in.text();
-    auto const value = in.text();
-    if (!in.ok()) return;
-    set_parameter(name, value);
-    if (memory_ != nullptr) memory_->reported(name, value);
+    auto const parameter = wire::read_parameter_status(body);
+    if (!parameter) return;
+    set_parameter(parameter->name, parameter->value);
+    if (memory_ != nullptr) memory_->reported(parameter->name, parameter->value);
 }
 
 bool relay_machine::notice_is_due(char type) const {

@@ -1,7 +1,7 @@
 #include "pgmend/session/restore_machine.hpp"
 
+#include "pgmend/sql/names.hpp"
 #include "pgmend/wire/client_messages.hpp"
-#include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
@@ -41,28 +41,10 @@ constexpr std::array not_set{"in_hot_standby", "integer_datetimes", "is_superuse
 
 bool is_set(std::string_view name) { return std::find(not_set.begin(), not_set.end(), name) == not_set.end(); }
 
-/// PostgreSQL folds nothing in a literal but quotes; a backslash is not expected.
-std::string literal(std::string_view text) {
-    std::string out{"'"};
-    for (char const c : text) {
-        if (c == '\'') out.push_back(c);
-        out.push_back(c);
-    }
-    return out + "'";
-}
-
 } // namespace
 
 restore_machine::restore_machine(session_memory const& memory, base::byte_view reported) : memory_{memory} {
-    while (reported.size() >= wire::header_bytes) {
-        auto const header = wire::read_header(reported);
-        if (!header.length_is_valid() || header.total_bytes() > reported.size()) break;
-        wire::cursor in{wire::body_of(reported.substr(0, header.total_bytes()), header)};
-        auto const name = in.text();
-        auto const value = in.text();
-        if (in.ok()) reported_[std::string{name}] = value;
-        reported.remove_prefix(header.total_bytes());
-    }
+    for (auto const& it : wire::read_parameter_frames(reported)) reported_[std::string{it.name}] = it.value;
     int major = 0;
     auto const version = reported_.find("server_version");
     if (version != reported_.end()) (void)std::from_chars(version->second.data(), version->second.data() + version->second.size(), major);
@@ -100,15 +82,12 @@ restore_machine::step restore_machine::on_server(base::byte_view frame, std::str
         default: return fail(fmt::format("a setting was refused with SQLSTATE {}", code));
         }
     }
-    case 'S': {
-        wire::cursor in{body};
-        auto const name = in.text();
-        auto const value = in.text();
-        if (!in.ok()) break;
-        reported_[std::string{name}] = value;
-        reported_since_.append(frame);
+    case 'S':
+        if (auto const parameter = wire::read_parameter_status(body)) {
+            reported_[std::string{parameter->name}] = parameter->value;
+            reported_since_.append(frame);
+        }
         break;
-    }
     case 'D':
         if (phase_ == phase::looking) note_function(body);
         break;
@@ -140,8 +119,10 @@ restore_machine::step restore_machine::go_on(std::string& to_server) {
         for (auto const& it : memory_.parameters()) {
             auto const found = reported_.find(it.name);
             if (!is_set(it.name) || it.now == it.at_login || (found != reported_.end() && found->second == it.now)) continue;
-            if (it.now.find('\\') != std::string::npos) return fail(fmt::format("{} has a value that pgmend does not set", it.name));
-            wire::append_query(to_server, fmt::format("SELECT pg_catalog.set_config({}, {}, false)", literal(it.name), literal(it.now)));
+            auto const name = sql::quoted_literal(it.name);
+            auto const value = sql::quoted_literal(it.now);
+            if (!name || !value) return fail(fmt::format("{} has a value that pgmend does not set", it.name));
+            wire::append_query(to_server, fmt::format("SELECT pg_catalog.set_config({}, {}, false)", *name, *value));
             ++expected_;
         }
         if (expected_ > 0) return step::send;
@@ -169,10 +150,7 @@ std::string restore_machine::news() const {
     for (auto const& [name, value] : reported_) {
         auto const known = std::find_if(memory_.parameters().begin(), memory_.parameters().end(), [&](auto const& it) { return it.name == name; });
         if (known != memory_.parameters().end() && known->now == value) continue;
-        std::string body = name + '\0' + value + '\0';
-        out.push_back('S');
-        base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-        out += body;
+        wire::append_frame(out, 'S', name + '\0' + value + '\0');
     }
     return out;
 }

@@ -2,6 +2,7 @@
 
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
+#include "pgmend/wire/server_messages.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -21,23 +22,9 @@ bool is_ascii(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
 }
 
-template <class F>
-void for_each_report(base::byte_view frames, F use) {
-    while (frames.size() >= wire::header_bytes) {
-        auto const header = wire::read_header(frames);
-        if (!header.length_is_valid() || header.total_bytes() > frames.size()) return;
-        wire::cursor in{wire::body_of(frames.substr(0, header.total_bytes()), header)};
-        auto const name = in.text();
-        auto const value = in.text();
-        if (in.ok()) use(name, value);
-        frames.remove_prefix(header.total_bytes());
-    }
-}
-
 std::string frame_of(char type, base::byte_view body) {
-    std::string out{type};
-    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-    out.append(body);
+    std::string out;
+    wire::append_frame(out, type, body);
     return out;
 }
 
@@ -47,9 +34,9 @@ session_memory::session_memory(base::byte_view reported_at_login) { moved(report
 
 void session_memory::moved(base::byte_view reported_at_login, base::byte_view reported_since) {
     parameters_.clear();
-    for_each_report(reported_at_login, [&](base::byte_view name, base::byte_view value) { parameter_of(name).at_login = value; });
+    for (auto const& it : wire::read_parameter_frames(reported_at_login)) parameter_of(it.name).at_login = it.value;
     for (auto& it : parameters_) it.now = it.at_login;
-    for_each_report(reported_since, [&](base::byte_view name, base::byte_view value) { parameter_of(name).now = value; });
+    for (auto const& it : wire::read_parameter_frames(reported_since)) parameter_of(it.name).now = it.value;
 }
 
 session_memory::parameter& session_memory::parameter_of(base::byte_view name) {

@@ -57,9 +57,7 @@ void append_own_bind(std::string& out, base::byte_view parameters) {
     body.append(own_name).push_back('\0');
     body.append(parameters);
     body.append(2, '\0'); // results, if any, as text
-    out.push_back('B');
-    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-    out += body;
+    wire::append_frame(out, 'B', body);
 }
 
 void append_execution(std::string& out) {

@@ -1,6 +1,7 @@
 #include "pgmend/wire/server_messages.hpp"
 
 #include "pgmend/wire/cursor.hpp"
+#include "pgmend/wire/frame.hpp"
 
 #include <fmt/format.h>
 
@@ -9,10 +10,8 @@ namespace {
 
 std::string frame(char type, base::byte_view body) {
     std::string out;
-    out.reserve(body.size() + 5);
-    out.push_back(type);
-    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
-    out.append(body);
+    out.reserve(body.size() + header_bytes);
+    append_frame(out, type, body);
     return out;
 }
 
@@ -172,6 +171,24 @@ std::optional<std::vector<std::optional<base::byte_view>>> read_data_row(base::b
     }
     if (!in.ok()) return std::nullopt;
     return columns;
+}
+
+std::optional<parameter_view> read_parameter_status(base::byte_view body) {
+    cursor in{body};
+    auto const name = in.text();
+    auto const value = in.text();
+    return in.ok() ? std::optional{parameter_view{name, value}} : std::nullopt;
+}
+
+std::vector<parameter_view> read_parameter_frames(base::byte_view frames) {
+    std::vector<parameter_view> out;
+    while (frames.size() >= header_bytes) {
+        auto const header = read_header(frames);
+        if (!header.length_is_valid() || header.total_bytes() > frames.size()) break;
+        if (auto const it = read_parameter_status(body_of(frames, header))) out.push_back(*it);
+        frames.remove_prefix(header.total_bytes());
+    }
+    return out;
 }
 
 } // namespace pgmend::wire

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace pgmend::wire {
 
@@ -31,6 +32,13 @@ inline frame_header read_header(base::byte_view bytes) {
 /// The body of the whole frame at the beginning of `bytes`.
 inline base::byte_view body_of(base::byte_view bytes, frame_header const& header) {
     return bytes.substr(header_bytes, header.body_bytes());
+}
+
+/// A whole message. `body`: at most most_length - 4 bytes.
+inline void append_frame(std::string& out, char type, base::byte_view body) {
+    out.push_back(type);
+    base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
+    out.append(body);
 }
 
 /// Whether a client may send this type after start-up (SocketBackend in PostgreSQL's postgres.c).

@@ -69,4 +69,15 @@ struct row_field {
 /// The columns of a DataRow in text; nullopt inside: NULL.
 [[nodiscard]] std::optional<std::vector<std::optional<base::byte_view>>> read_data_row(base::byte_view body);
 
+/// ParameterStatus: a setting that the server reports. Views into the message.
+struct parameter_view {
+    base::byte_view name;
+    base::byte_view value;
+};
+
+/// The body of a ParameterStatus; nothing where it is not well-formed.
+[[nodiscard]] std::optional<parameter_view> read_parameter_status(base::byte_view body);
+/// Those of several whole ParameterStatus frames, up to one that is cut.
+[[nodiscard]] std::vector<parameter_view> read_parameter_frames(base::byte_view frames);
+
 } // namespace pgmend::wire
