@@ -293,31 +293,29 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             assemble();
             prepare_anew(bytes.substr(at + wire::header_bytes), *given->prepare);
         }
+        auto const begin = [&](std::shared_ptr<answer_note const> note) {
+            begin_client_frame(header, std::move(note));
+            if (!ends_open) return;
+            open_ = false;
+            if (!stands_alone) request_kept_ = false;
+        };
         bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
         if (edited && status_ != 'E') {
             assemble();
-            auto const begin = out_.size();
+            auto const edited_at = out_.size();
             append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
             // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
             bool const prepares = header.type == 'P' && given->note->healed;
-            auto const body = prepares ? base::byte_view{out_}.substr(begin + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
+            auto const body = prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
             if (memory_ != nullptr) memory_->on_client(header.type, body, true);
             if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
-            begin_client_frame(header, given->note);
-            if (ends_open) {
-                open_ = false;
-                if (!stands_alone) request_kept_ = false;
-            }
+            begin(given->note);
             at += header.total_bytes();
             continue;
         }
         if (memory_ != nullptr && !(header.type == 'S' ? copy_in_ : discarding_))
             memory_->on_client(header.type, bytes.substr(at, std::min<std::uint64_t>(available, header.total_bytes())).substr(wire::header_bytes), whole);
-        begin_client_frame(header, given ? given->note : nullptr);
-        if (ends_open) {
-            open_ = false;
-            if (!stands_alone) request_kept_ = false;
-        }
+        begin(given ? given->note : nullptr);
         if (whole) {
             take(header.total_bytes());
         } else {
