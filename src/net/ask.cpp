@@ -101,6 +101,11 @@ void client_session::note_news() {
     for (auto const& it : relay_.take_refused()) note_without_heal(*it.note, it.sqlstate);
 }
 
+/// Who sent a statement, and which. Views: of this session, and of the fingerprint.
+std::vector<base::log_field> client_session::log_fields(std::string_view fingerprint) const {
+    return {{"database", identity_.database}, {"user", identity_.user}, {"application_name", relay_.application_name()}, {"client", peer_}, {"fingerprint", fingerprint}};
+}
+
 /// One execution of a healed statement counts once, however it was sent.
 void client_session::note_executed(healing::healed_text const& text, unsigned tier) {
     auto const took = std::exchange(healed_in_, {});
@@ -119,12 +124,8 @@ void client_session::note_without_heal(session::answer_note const& note, std::st
     row.fingerprint = fingerprint;
     row.before = before;
     row.reason = why.reason;
-    std::vector<base::log_field> fields{{"database", identity_.database},
-                                        {"user", identity_.user},
-                                        {"application_name", relay_.application_name()},
-                                        {"client", peer_},
-                                        {"fingerprint", fingerprint},
-                                        {"sqlstate", sqlstate}};
+    auto fields = log_fields(fingerprint);
+    fields.emplace_back("sqlstate", sqlstate);
     healing::plan const* proposed = nullptr;
     if (!why.proposals.empty()) {
         proposed = &why.proposals.front().what;
@@ -150,11 +151,7 @@ void client_session::log_healed(session::answer_note const& note) {
     if (!base::log_enabled(log_level::info)) return;
     auto const& text = *note.healed;
     auto const [before, after] = shown(text);
-    std::vector<base::log_field> fields{{"database", identity_.database},
-                                        {"user", identity_.user},
-                                        {"application_name", relay_.application_name()},
-                                        {"client", peer_},
-                                        {"fingerprint", text.fingerprint}};
+    auto fields = log_fields(text.fingerprint);
     if (!text.sqlstate.empty()) fields.emplace_back("sqlstate", text.sqlstate);
     fields.emplace_back("pattern", text.plan.pattern);
     fields.emplace_back("evidence", learning::name_of(text.plan.evidence));
@@ -177,11 +174,7 @@ void client_session::log_remarks() {
         remember_remark(it);
         auto const before = healing::normalized(it.sql);
         auto const fingerprint = healing::fingerprint(it.sql);
-        std::vector<base::log_field> fields{{"database", identity_.database},
-                                            {"user", identity_.user},
-                                            {"application_name", relay_.application_name()},
-                                            {"client", peer_},
-                                            {"fingerprint", fingerprint}};
+        auto fields = log_fields(fingerprint);
         if (it.text) {
             fields.emplace_back("pattern", it.text->plan.pattern);
             fields.emplace_back("evidence", learning::name_of(it.text->plan.evidence));

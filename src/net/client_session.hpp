@@ -1,6 +1,7 @@
 // One client and its server connection, from the first byte to the last.
 #pragma once
 
+#include "pgmend/base/log.hpp"
 #include "pgmend/net/backend_link.hpp"
 #include "pgmend/net/event.hpp"
 #include "pgmend/net/services.hpp"
@@ -265,6 +266,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void log_remarks();
     void log_healed(session::answer_note const& note);
     void note_executed(healing::healed_text const& text, unsigned tier);
+    [[nodiscard]] std::vector<base::log_field> log_fields(std::string_view fingerprint) const;
     void note_without_heal(session::answer_note const& note, std::string_view sqlstate) const;
     void remember_remark(session::statement_check::remark const& it) const;
 

@@ -377,12 +377,8 @@ void client_session::log_heal(std::string_view event, healing_under_way const& h
     auto const before = shown(heal.machine.sql());
     auto const after = heal.planned ? shown(heal.plan.sql) : std::string{};
     auto const fingerprint = healing::fingerprint(heal.machine.sql());
-    std::vector<base::log_field> fields{{"database", identity_.database},
-                                        {"user", identity_.user},
-                                        {"application_name", relay_.application_name()},
-                                        {"client", peer_},
-                                        {"fingerprint", fingerprint},
-                                        {"sqlstate", heal.machine.sqlstate()}};
+    auto fields = log_fields(fingerprint);
+    fields.emplace_back("sqlstate", heal.machine.sqlstate());
     if (heal.planned) {
         fields.emplace_back("pattern", heal.plan.pattern);
         fields.emplace_back("evidence", learning::name_of(heal.plan.evidence));
