@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgmend/wire/client_messages.hpp"
+#include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
 #include <string>
@@ -44,6 +45,18 @@ inline std::string close_statement(std::string_view name) {
     std::string out;
     wire::append_close_statement(out, name);
     return out;
+}
+
+/// Whole frames from a server, one after the other; the last step that the machine told of. What is for the client is appended to `to_client`.
+template <class Machine>
+typename Machine::step feed(Machine& machine, base::byte_view frames, std::string& to_client) {
+    auto last = Machine::step::need_more;
+    while (!frames.empty()) {
+        auto const total = wire::read_header(frames).total_bytes();
+        last = machine.on_server(frames.substr(0, total), to_client);
+        frames.remove_prefix(total);
+    }
+    return last;
 }
 
 inline std::string sync_message() { return frame('S'); }

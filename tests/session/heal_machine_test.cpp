@@ -41,19 +41,9 @@ auto const probe_answer = frame('1') + frame('2') + data_row({"1", "1", "pg_cata
                           data_row({"1", "2", "public", std::nullopt}) + data_row({"2", "0", "scratch", std::nullopt});
 auto const probe_end = complete("SELECT 3") + frame('3') + frame('3') + ready();
 
-step feed(heal_machine& machine, std::string const& frames, std::string& to_client) {
-    auto last = step::need_more;
-    for (base::byte_view rest = frames; !rest.empty();) {
-        auto const total = wire::read_header(rest).total_bytes();
-        last = machine.on_server(rest.substr(0, total), to_client);
-        rest.remove_prefix(total);
-    }
-    return last;
-}
-
 step feed(heal_machine& machine, std::string const& frames) {
     std::string to_client;
-    auto const last = feed(machine, frames, to_client);
+    auto const last = test::feed(machine, frames, to_client);
     CHECK(to_client.empty());
     return last;
 }

@@ -85,15 +85,7 @@ TEST_CASE("rows of a pipeline are tried with the values as they came, and bad on
     session::split_machine machine{*session::read_pipeline(request, {}), 7, false};
     REQUIRE(machine.possible());
     std::string out;
-    auto const answer = [&](std::string const& frames) {
-        auto reached = step::need_more;
-        for (base::byte_view rest = frames; !rest.empty();) {
-            auto const total = wire::read_header(rest).total_bytes();
-            reached = machine.on_server(rest.substr(0, total), out);
-            rest.remove_prefix(total);
-        }
-        return reached;
-    };
+    auto const answer = [&](std::string const& frames) { return test::feed(machine, frames, out); };
     auto const types = frame('t', "\0\1\0\0\4\x5a"s); // timestamp
     CHECK(machine.begin().find("BEGIN") != std::string::npos);
     CHECK(answer(frame('D', "\0\1\0\0\0\1t"s) + ready()) == step::next);

@@ -1,3 +1,5 @@
+#include "session/frames.hpp"
+
 #include "pgmend/session/split_machine.hpp"
 
 #include "pgmend/wire/client_messages.hpp"
@@ -114,15 +116,7 @@ TEST_CASE("of a statement that an earlier request has prepared another one is bo
     session::split_machine machine{request, {with_parameters, 0xffffffff, "s", {23, 1082}}, *session::read_batch(with_parameters), 7, false};
     REQUIRE(machine.possible());
     std::string out;
-    auto const answer = [&](std::string const& frames) {
-        auto reached = step::need_more;
-        for (base::byte_view rest = frames; !rest.empty();) {
-            auto const total = wire::read_header(rest).total_bytes();
-            reached = machine.on_server(rest.substr(0, total), out);
-            rest.remove_prefix(total);
-        }
-        return reached;
-    };
+    auto const answer = [&](std::string const& frames) { return test::feed(machine, frames, out); };
     std::string types{"\0\4", 2};
     for (std::uint32_t const it : {23U, 1082U, 23U, 1082U}) base::append_u32(types, it);
     CHECK(machine.begin().find(with_parameters) != std::string::npos);
