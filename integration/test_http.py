@@ -103,11 +103,11 @@ def test_the_api_has_what_the_console_has_and_tells_who_drifts(start_pgmend: Any
     with psycopg.connect(harness.conninfo(proxy.port, "pgmend"), autocommit=True) as admin:
         names = [row[0] for row in admin.execute("SHOW HELP").fetchall() if row[0].startswith("SHOW ")]
         paths = [t["path"] for t in json.loads(http.get("/api/v1")[2])["tables"]]
-        assert sorted(paths) == sorted("/api/v1/" + name[5:].lower().replace(" ", "_") for name in names)
+        assert sorted(paths) == sorted("/api/v1/" + name[5:].lower() for name in names)
         for path in paths:
             status, _, body = http.get(path)
             assert status == 200, (path, body)
-            cursor = admin.execute("SHOW " + path.split("/")[-1].upper().replace("_", " "))
+            cursor = admin.execute("SHOW " + path.split("/")[-1].upper())
             assert json.loads(body)["columns"] == [c.name for c in cursor.description or []]
     mine = {row["before"].split("/*")[0].strip(): row for row in http.rows("drift") if "http_api" in row["before"]}
     healed = mine["SELECT email FROM http_api WHERE id = ?"]
@@ -305,10 +305,53 @@ def test_where_pgbouncer_has_the_same_command_its_columns_come_first_and_in_its_
     try:
         with psycopg.connect(harness.conninfo(proxy.port, "pgbouncer"), autocommit=True) as ours, \
              psycopg.connect(harness.conninfo(bouncer.port, "pgbouncer", user="trust"), autocommit=True, cursor_factory=psycopg.ClientCursor) as theirs:
-            for command in ("STATS", "POOLS", "DATABASES", "CLIENTS", "SERVERS", "LISTS", "MEM", "CONFIG", "VERSION"):
+            told: list[str] = []
+            theirs.add_notice_handler(lambda d: told.append(d.message_detail or ""))
+            theirs.execute("SHOW HELP")
+            asked = [command for words in re.findall(r"SHOW ([A-Z_|]+)", told[0]) for command in words.split("|") if command != "HELP"]
+            assert len(asked) > 15 and "TOTALS" in asked, told
+            for command in asked:
+                if command in ("FDS", "SOCKETS", "ACTIVE_SOCKETS", "DNS_HOSTS", "DNS_ZONES"):
+                    with pytest.raises(psycopg.errors.SyntaxError, match="SHOW SERVERS"): # where to look
+                        ours.execute(f"SHOW {command}")
+                    continue
                 there = [c.name for c in theirs.execute(f"SHOW {command}").description or []]
                 here = [c.name for c in ours.execute(f"SHOW {command}").description or []]
                 assert there and here[:len(there)] == there, command
+                if command in ("STATS_TOTALS", "STATS_AVERAGES", "TOTALS"):
+                    assert here == there, command
+            assert [r[0] for r in ours.execute("SHOW TOTALS").fetchall()] == [r[0] for r in theirs.execute("SHOW TOTALS").fetchall()]
+    finally:
+        bouncer.stop()
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/sbin/pgbouncer").exists(), reason="pgbouncer is not installed")
+def test_the_same_traffic_is_the_same_figures_in_pgbouncer(start_pgmend: Any, postgres: harness.Postgres) -> None:
+    """Statements, transactions and bytes of clients, in the same columns. Times differ by nature, and so do the bytes of the login."""
+    proxy = start_pgmend()
+    bouncer = harness.PgBouncer(postgres, other="stats_users = trust")
+    try:
+        def grown(port: int, user: str) -> tuple[tuple[int, ...], dict[str, int]]:
+            with psycopg.connect(harness.conninfo(port, "pgbouncer", user=user), autocommit=True, cursor_factory=psycopg.ClientCursor) as admin, \
+                 frames.Client(port) as app:
+                app.log_in(user="trust", database="test")
+                app.rows("SELECT 1") # what is begun is counted
+
+                def figures(table: str) -> tuple[int, ...]:
+                    return next(tuple(map(int, r[1:])) for r in admin.execute(f"SHOW {table}").fetchall() if r[0] == "test")
+
+                before, all_before = figures("STATS_TOTALS"), dict(admin.execute("SHOW TOTALS").fetchall())
+                for text in ("SELECT 2", "BEGIN", "SELECT 3", "COMMIT", "SELECT repeat('x', 1000)"):
+                    app.rows(text)
+                after, all_after = figures("STATS_TOTALS"), dict(admin.execute("SHOW TOTALS").fetchall())
+                assert figures("STATS")[:7] == after
+                return tuple(b - a for a, b in zip(before, after)), {k: int(all_after[k] - all_before[k]) for k in all_after}
+
+        ours, ours_in_all = grown(proxy.port, "postgres")
+        theirs, theirs_in_all = grown(bouncer.port, "trust")
+        assert ours[:4] == theirs[:4], (ours, theirs)  # transactions, statements, bytes received and sent
+        assert {k: ours_in_all[k] for k in ("total_client_bytes", "total_server_bytes")} == {k: theirs_in_all[k] for k in ("total_client_bytes", "total_server_bytes")}
+        assert 0 < ours[5] <= ours[4]  # a transaction's statements are a part of it
     finally:
         bouncer.stop()
 

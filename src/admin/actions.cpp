@@ -57,9 +57,9 @@ void show_config(request r) {
         rows out;
         for (auto const& [topic, text] : lines)
             out.push_back({topic, text, std::nullopt, topic == "workers" || topic == "state" || topic == "http" ? "no" : "yes"});
-        auto const limit = fmt::format("{}", services->settings.get()->listen.most_clients);
-        out.push_back({"max_client_conn", limit, "10000", "yes"}); // by PgBouncer's name, for its dashboards
-        out.push_back({"max_user_connections", "0", "0", "no"});
+        auto const settings = services->settings.get();
+        out.push_back({"max_client_conn", fmt::format("{}", settings->listen.most_clients), "10000", "yes"}); // by PgBouncer's name, for its dashboards
+        out.push_back({"max_user_connections", fmt::format("{}", settings->limits.per_user), "0", "yes"});
         answer(std::move(out));
     });
 }

@@ -40,6 +40,12 @@ constexpr console_column stats_columns[] = {
     {"avg_query_count", integer}, {"avg_recv", integer}, {"avg_sent", integer}, {"avg_xact_time", integer}, {"avg_query_time", integer},
     {"avg_wait_time", integer},
     {"total_requests", integer}}; // as before PgBouncer 1.8: an exporter that Debian has still asks for it
+constexpr console_column stats_of_one_kind_columns[] = {
+    {"database"}, {"xact_count", integer}, {"query_count", integer}, {"bytes_received", integer}, {"bytes_sent", integer},
+    {"xact_time", integer}, {"query_time", integer}, {"wait_time", integer}};
+constexpr console_column totals_columns[] = {{"name"}, {"value", integer}};
+constexpr console_column user_columns[] = {{"name"}, {"pool_mode"}, {"max_user_connections", integer}, {"current_connections", integer}}; // the last two are of PgBouncer 1.23
+constexpr console_column state_columns[] = {{"key"}, {"value"}}; // of PgBouncer 1.19
 constexpr console_column memory_columns[] = {{"name"}, {"size", integer}, {"used", integer}, {"free", integer}, {"memtotal", integer}};
 // pgmend's own.
 constexpr console_column heal_columns[] = {
@@ -78,8 +84,13 @@ constexpr command commands[] = {
     {"SHOW CLIENTS", "", "SHOW", "connections of clients", session_columns, show_clients},
     {"SHOW SERVERS", "", "SHOW", "connections to the backend, one for each client", session_columns, show_servers},
     {"SHOW POOLS", "", "SHOW", "clients and server connections by database and user", pool_columns, show_pools},
+    {"SHOW USERS", "", "SHOW", "users that are connected", user_columns, show_users},
     {"SHOW LISTS", "", "SHOW", "how many there are of each", list_columns, show_lists},
     {"SHOW STATS", "", "SHOW", "traffic by database, in all and on average", stats_columns, show_stats},
+    {"SHOW STATS_TOTALS", "", "SHOW", "the former half of SHOW STATS: in all", stats_of_one_kind_columns, show_stats_totals},
+    {"SHOW STATS_AVERAGES", "", "SHOW", "the latter half of SHOW STATS: of the last minute", stats_of_one_kind_columns, show_stats_averages},
+    {"SHOW TOTALS", "", "SHOW", "traffic of all databases together", totals_columns, show_totals},
+    {"SHOW STATE", "", "SHOW", "whether it is paused, or stopping", state_columns, show_state},
     {"SHOW MEM", "", "SHOW", "memory by part, as far as it is counted", memory_columns, show_memory},
     {"SHOW HEALS", "", "SHOW", "what was healed or refused of late, newest first", heal_columns, show_heals},
     {"SHOW DRIFT", "", "SHOW", "who still sends statements that have drifted, and what to write instead", drift_columns, show_drift},
@@ -114,6 +125,26 @@ constexpr command commands[] = {
     {"RESET", "", "RESET", "", {}, do_nothing, true},
     {"DISCARD", "", "DISCARD ALL", "", {}, do_nothing, true},
     {"DEALLOCATE", "", "DEALLOCATE", "", {}, do_nothing, true},
+};
+
+/// What PgBouncer's console has beyond, and where to look here.
+struct missing_command {
+    std::string_view name;
+    std::string_view instead;
+};
+constexpr missing_command of_pgbouncer[] = {
+    {"SHOW FDS", "no socket is handed over to a new process; SHOW CLIENTS and SHOW SERVERS list the connections"},
+    {"SHOW SOCKETS", "SHOW CLIENTS and SHOW SERVERS list the connections"},
+    {"SHOW ACTIVE_SOCKETS", "SHOW CLIENTS and SHOW SERVERS list the connections"},
+    {"SHOW DNS_HOSTS", "names are left to the system's resolver; SHOW SERVERS tells the addresses in use"},
+    {"SHOW DNS_ZONES", "names are left to the system's resolver; SHOW SERVERS tells the addresses in use"},
+    {"SHOW PEERS", "there are no peers: a fleet shares what is learned, by the setting state"},
+    {"SHOW PEER_POOLS", "there are no peers: a fleet shares what is learned, by the setting state"},
+    {"DISABLE", "PAUSE holds the statements of a database back; there is DISABLE BREAKER name"},
+    {"ENABLE", "RESUME lets the statements of a database go on; there is ENABLE BREAKER name"},
+    {"RECONNECT", "each client has a server connection of its own: KILL ends both, and clients connect anew"},
+    {"SUSPEND", "PAUSE holds statements back; there is SUSPEND PATTERN n"},
+    {"WAIT_CLOSE", "no server connection outlives its client: SHOW SERVERS lists them"},
 };
 
 std::string in_capitals(std::string_view text) {
@@ -155,10 +186,14 @@ std::optional<std::string> database_name(std::string_view text) {
 session::console_error no_such_command(std::string_view text) {
     auto words = text;
     if (auto const last = words.rfind(' '); last != std::string_view::npos && is_number(words.substr(last + 1))) words = words.substr(0, last);
+    auto const none = [&](std::string_view more) {
+        return session::console_error{wire::sqlstate::syntax_error, fmt::format("the console has no command {}{}", yaml::in_quotes(words), more), {}};
+    };
+    for (auto const& it : of_pgbouncer)
+        if (behind(words, it.name) && !behind(words, fmt::format("{} BREAKER", it.name)) && !behind(words, fmt::format("{} PATTERN", it.name))) return none(fmt::format(": {}", it.instead));
     std::vector<std::string_view> names;
     std::string alike; // commands that begin with the same word
-    constexpr std::string_view of_pgbouncer[] = {"RECONNECT", "WAIT_CLOSE"};
-    bool known_verb = std::any_of(std::begin(of_pgbouncer), std::end(of_pgbouncer), [&](auto verb) { return behind(words, verb).has_value(); });
+    bool known_verb = false;
     for (auto const& c : commands) {
         if (c.help.empty()) continue;
         names.push_back(c.name);
@@ -168,8 +203,7 @@ session::console_error no_such_command(std::string_view text) {
         if (verb != "SHOW") alike += fmt::format("{}{}{}{}", alike.empty() ? "; there is " : ", ", c.name, c.argument.empty() ? "" : " ", c.argument);
     }
     auto const meant = alike.empty() ? yaml::did_you_mean(words, names) : alike;
-    if (!meant.empty() || known_verb)
-        return {wire::sqlstate::syntax_error, fmt::format("the console has no command {}{}{}", yaml::in_quotes(words), meant, meant.empty() ? ": SHOW HELP lists them" : ""), {}};
+    if (!meant.empty() || known_verb) return none(meant.empty() ? ": SHOW HELP lists them" : meant);
     return {wire::sqlstate::feature_not_supported, "this is pgmend's console, which understands no SQL: SHOW HELP lists its commands", {}};
 }
 
@@ -219,6 +253,12 @@ std::string describe_commands() {
     std::string out = "| command | what it does or shows |\n|---|---|\n";
     for (auto const& c : commands)
         if (!c.help.empty()) out += fmt::format("| `{}{}{}` | {} |\n", c.name, c.argument.empty() ? "" : " ", c.argument, c.help);
+    return out;
+}
+
+std::string describe_missing_commands() {
+    std::string out = "| PgBouncer's | here |\n|---|---|\n";
+    for (auto const& it : of_pgbouncer) out += fmt::format("| `{}` | {} |\n", it.name, it.instead);
     return out;
 }
 

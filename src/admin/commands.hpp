@@ -44,7 +44,9 @@ void show_databases(request r);
 void show_clients(request r);
 void show_servers(request r);
 void show_pools(request r);
+void show_users(request r);
 void show_lists(request r);
+void show_state(request r);
 
 // knowledge.cpp
 void show_schema(request r);
@@ -61,6 +63,9 @@ void enable_breaker(request r);
 
 // observed.cpp
 void show_stats(request r);
+void show_stats_totals(request r);
+void show_stats_averages(request r);
+void show_totals(request r);
 void show_heals(request r);
 void show_drift(request r);
 void show_cache(request r);

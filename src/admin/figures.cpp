@@ -78,6 +78,30 @@ void show_pools(request r) {
     });
 }
 
+void show_users(request r) {
+    auto const most = r.from->services->settings.get()->limits.per_user;
+    r.from->sessions([most, answer = std::move(r.answer)](sessions const& all) {
+        std::map<std::string, std::size_t> servers;
+        for (auto const& s : all) {
+            if (s.database.empty()) continue; // has not said yet
+            auto& count = servers[s.user];
+            if (!s.server.empty()) ++count;
+        }
+        rows out;
+        for (auto const& [name, count] : servers) out.push_back({name, "session", text_of(most), text_of(count)});
+        answer(std::move(out));
+    });
+}
+
+void show_state(request r) {
+    auto const text = [](bool yes) { return std::string{yes ? "yes" : "no"}; };
+    bool const paused = r.from->is_paused && r.from->is_paused({}); // of all databases; SHOW DATABASES tells of each
+    r.answer(rows{{"active", text(!paused)},
+                  {"paused", text(paused)},
+                  {"suspended", "no"}, // PgBouncer's SUSPEND
+                  {"stopping", text(r.from->services->draining.load(std::memory_order_relaxed))}});
+}
+
 void show_lists(request r) {
     r.from->sessions([answer = std::move(r.answer)](sessions const& all) {
         std::set<std::string> databases;

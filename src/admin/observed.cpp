@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <concepts>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -22,20 +24,89 @@ std::optional<std::string> if_any(std::string const& text) { return text.empty()
 
 } // namespace
 
-/// Averages are per second of the last minute, and of times per transaction, statement and second, as PgBouncer's.
+namespace {
+
+/// Seven figures of PgBouncer's, in its order.
+using traffic = std::array<std::string, 7>;
+
+traffic in_all(telemetry::database_totals const& it) {
+    return {text_of(it.transactions), text_of(it.statements), text_of(it.received_bytes), text_of(it.sent_bytes), text_of(it.transaction_us),
+            text_of(it.statement_us), text_of(it.wait_us)};
+}
+
+/// Per second of the last minute; and of times per transaction, statement and second, as PgBouncer's.
+traffic on_average(telemetry::database_totals const& it, double seconds) {
+    auto const per_second = [&](std::uint64_t n) { return rounded(seconds > 0 ? static_cast<double>(n) / seconds : 0); };
+    auto const each = [](std::uint64_t us, std::uint64_t n) { return text_of(n == 0 ? std::uint64_t{0} : us / n); };
+    return {per_second(it.transactions), per_second(it.statements), per_second(it.received_bytes), per_second(it.sent_bytes),
+            each(it.transaction_us, it.transactions), each(it.statement_us, it.statements), per_second(it.wait_us)};
+}
+
+traffic on_average(observatory::recent const& recent, std::string const& database) {
+    auto const found = recent.databases.find(database);
+    return on_average(found == recent.databases.end() ? telemetry::database_totals{} : found->second, recent.seconds);
+}
+
+telemetry::database_totals sum_of(std::map<std::string, telemetry::database_totals> const& databases) {
+    telemetry::database_totals all;
+    for (auto const& [name, it] : databases) {
+        all.transactions += it.transactions;
+        all.statements += it.statements;
+        all.received_bytes += it.received_bytes;
+        all.sent_bytes += it.sent_bytes;
+        all.transaction_us += it.transaction_us;
+        all.statement_us += it.statement_us;
+        all.wait_us += it.wait_us;
+    }
+    return all;
+}
+
+observatory::recent last_minute(request const& r) { return r.from->observed != nullptr ? r.from->observed->last_minute() : observatory::recent{}; }
+
+console_row row_of(std::string const& database, traffic const& some) {
+    console_row out{database};
+    out.insert(out.end(), some.begin(), some.end());
+    return out;
+}
+
+} // namespace
+
 void show_stats(request r) {
-    auto const recent = r.from->observed != nullptr ? r.from->observed->last_minute() : observatory::recent{};
+    auto const recent = last_minute(r);
     rows out;
     for (auto const& [name, it] : r.from->services->figures.databases()) {
-        telemetry::database_totals of_late;
-        if (auto const found = recent.databases.find(name); found != recent.databases.end()) of_late = found->second;
-        auto const per_second = [&](std::uint64_t n) { return rounded(recent.seconds > 0 ? static_cast<double>(n) / recent.seconds : 0); };
-        auto const each = [](std::uint64_t us, std::uint64_t n) { return text_of(n == 0 ? std::uint64_t{0} : us / n); };
-        out.push_back({name, text_of(it.transactions), text_of(it.statements), text_of(it.received_bytes), text_of(it.sent_bytes),
-                       text_of(it.transaction_us), text_of(it.statement_us), text_of(it.wait_us), per_second(of_late.transactions),
-                       per_second(of_late.statements), per_second(of_late.received_bytes), per_second(of_late.sent_bytes),
-                       each(of_late.transaction_us, of_late.transactions), each(of_late.statement_us, of_late.statements), per_second(of_late.wait_us), text_of(it.statements)});
+        auto row = row_of(name, in_all(it));
+        auto const averages = on_average(recent, name);
+        row.insert(row.end(), averages.begin(), averages.end());
+        row.emplace_back(text_of(it.statements));
+        out.push_back(std::move(row));
     }
+    r.answer(std::move(out));
+}
+
+void show_stats_totals(request r) {
+    rows out;
+    for (auto const& [name, it] : r.from->services->figures.databases()) out.push_back(row_of(name, in_all(it)));
+    r.answer(std::move(out));
+}
+
+void show_stats_averages(request r) {
+    auto const recent = last_minute(r);
+    rows out;
+    for (auto const& [name, it] : r.from->services->figures.databases()) out.push_back(row_of(name, on_average(recent, name)));
+    r.answer(std::move(out));
+}
+
+void show_totals(request r) {
+    // In PgBouncer's words: bytes from clients, and from servers.
+    static constexpr std::array<std::string_view, 7> names{"xact_count", "query_count", "client_bytes", "server_bytes", "xact_time", "query_time", "wait_time"};
+    auto const recent = last_minute(r);
+    rows out;
+    auto const add = [&](std::string_view kind, traffic const& some) {
+        for (std::size_t i = 0; i < names.size(); ++i) out.push_back({fmt::format("{}_{}", kind, names[i]), some[i]});
+    };
+    add("total", in_all(sum_of(r.from->services->figures.databases())));
+    add("avg", on_average(sum_of(recent.databases), recent.seconds));
     r.answer(std::move(out));
 }
 

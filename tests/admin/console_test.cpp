@@ -74,6 +74,51 @@ TEST_CASE("the console's commands are found in any case, and a wrong one says wh
     CHECK(it.error("SHOW HELP me").starts_with("the console has no command"));
 }
 
+TEST_CASE("what PgBouncer's console has beyond is an error that says where to look") {
+    fixture it;
+    CHECK(it.error("show fds") == R"(the console has no command "SHOW FDS": no socket is handed over to a new process; SHOW CLIENTS and SHOW SERVERS list the connections)");
+    CHECK(it.error("RECONNECT shop") == R"(the console has no command "RECONNECT SHOP": each client has a server connection of its own: KILL ends both, and clients connect anew)");
+    CHECK(it.error("SUSPEND") == R"(the console has no command "SUSPEND": PAUSE holds statements back; there is SUSPEND PATTERN n)");
+    CHECK(it.error("SUSPEND PATTERN") == "SUSPEND PATTERN takes the number of a pattern, which SHOW PATTERNS tells: SUSPEND PATTERN 7");
+    CHECK(it.error("DISABLE BREAKER") == "DISABLE BREAKER takes a name, which SHOW BREAKERS tells: DISABLE BREAKER primary");
+    CHECK(it.error("SHOW PEERS").find("a fleet shares") != std::string::npos);
+}
+
+TEST_CASE("the halves and the sum of SHOW STATS are what it shows") {
+    fixture it;
+    auto& worker = it.services.figures.add_worker();
+    for (auto const* const name : {"shop", "stock"}) {
+        auto& d = it.services.figures.of(worker, name);
+        d.transactions.add(1);
+        d.statements.add(2);
+        d.received_bytes.add(3);
+        d.sent_bytes.add(4);
+        d.transaction_us.add(5);
+        d.statement_us.add(6);
+        d.wait_us.add(7);
+    }
+    auto const totals = it.rows("SHOW STATS_TOTALS");
+    REQUIRE(totals.size() == 2);
+    CHECK(totals[1] == session::console_row{"stock", "1", "2", "3", "4", "5", "6", "7"});
+    auto const both = it.rows("SHOW STATS");
+    CHECK(std::equal(totals[0].begin(), totals[0].end(), both[0].begin()));
+    auto const averages = it.rows("SHOW STATS_AVERAGES");
+    CHECK(std::equal(averages[0].begin() + 1, averages[0].end(), both[0].begin() + 8));
+    auto const sum = it.rows("SHOW TOTALS");
+    REQUIRE(sum.size() == 14);
+    CHECK(sum[0] == session::console_row{"total_xact_count", "2"});
+    CHECK(sum[2] == session::console_row{"total_client_bytes", "6"});
+    CHECK(sum[6] == session::console_row{"total_wait_time", "14"});
+    CHECK(sum[13] == session::console_row{"avg_wait_time", "0"});
+}
+
+TEST_CASE("the state tells of a pause of all databases, and of the stop") {
+    fixture it;
+    CHECK(it.rows("SHOW STATE") == std::vector<session::console_row>{{"active", "yes"}, {"paused", "no"}, {"suspended", "no"}, {"stopping", "no"}});
+    it.services.draining = true;
+    CHECK(it.rows("SHOW STATE").at(3) == session::console_row{"stopping", "yes"});
+}
+
 TEST_CASE("what drivers send by themselves does no harm and has its own tag") {
     fixture it;
     for (auto const* text : {"BEGIN", "begin isolation level serializable", "COMMIT", "ROLLBACK", "SET extra_float_digits = 3", "DISCARD ALL"}) {
@@ -147,6 +192,8 @@ TEST_CASE("the console shows sessions in PgBouncer's columns, and only connectio
     CHECK(pools[0][0] == "pgmend");
     CHECK(pools[1][2] == "1");
     CHECK(pools[1][6] == "1");
+    CHECK(it.rows("SHOW USERS") == std::vector<session::console_row>{{"app", "session", "0", "1"}});
+    CHECK(it.rows("SHOW LISTS")[1] == session::console_row{"users", "1"});
     CHECK(it.rows("SHOW LISTS")[4] == session::console_row{"used_clients", "2"});
     auto const databases = it.rows("SHOW DATABASES");
     REQUIRE(databases.size() == 1);
@@ -169,4 +216,5 @@ TEST_CASE("the manual's table of console commands is the console's own") {
     std::ostringstream readme;
     readme << std::ifstream{std::string{PGMEND_TEST_DATA} + "/../docs/console.md"}.rdbuf();
     CHECK(readme.str().find(admin::describe_commands()) != std::string::npos);
+    CHECK(readme.str().find(admin::describe_missing_commands()) != std::string::npos);
 }

@@ -61,5 +61,7 @@ class console final : public net::console {
 
 /// The table of commands for the manual, in Markdown.
 [[nodiscard]] std::string describe_commands();
+/// Likewise: what PgBouncer's console has and this one has not.
+[[nodiscard]] std::string describe_missing_commands();
 
 } // namespace pgmend::admin
