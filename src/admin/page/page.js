@@ -11,7 +11,7 @@ function h(name, attributes, ...children) {
     if (key.startsWith("on")) it.addEventListener(key.slice(2), value);
     else it.setAttribute(key, value === true ? "" : value);
   }
-  it.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  it.append(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
   return it;
 }
 function svg(name, attributes, ...children) {
@@ -202,8 +202,40 @@ function part(id, data, build) {
   if (focus) box.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
 }
 
+/** Each name that statements still use, those used most first: the changes that took it away, who sends it, and what to write instead. */
+function old_names({ drift, changes }) {
+  const found = new Map();
+  for (const d of drift)
+    for (const part of parts_of(d)) {
+      const key = d.database + " " + part;
+      if (!found.has(key)) {
+        const mine = { database: d.database, pattern: part };
+        const exact = changes.filter((c) => belongs(c, mine) && part.split(/[\s:]+/).includes(c.name));
+        found.set(key, { changes: exact.length ? exact : changes.filter((c) => belongs(c, mine)), now: part.split(" -> ")[1], senders: new Map() });
+      }
+      const { senders } = found.get(key);
+      senders.set(sender(d), (senders.get(sender(d)) || 0) + 1);
+    }
+  const statements = (it) => [...it.senders.values()].reduce((a, b) => a + b, 0);
+  return [...found.values()].filter((it) => it.changes.length).sort((a, b) => statements(b) - statements(a));
+}
+function old_name(it) {
+  const senders = [...it.senders].sort((a, b) => b[1] - a[1]);
+  const most = 3;
+  return h("li", {}, it.changes.map((c, n) => [n > 0 && ",", describe(c, n > 0 && c.name === it.changes[0].name)]),
+    h("div", { class: "sent" }, "still sent by ", senders.slice(0, most).map(([name, n], i) => [i > 0 && ", ", h("b", {}, name), ` (${plural(n, "statement")})`]),
+      senders.length > most && ` and ${plural(senders.length - most, "other")}`, it.now ? [": write ", h("code", {}, it.now), " instead"] : "", " — ",
+      h("a", { href: "#" + anchor(it.changes[0]) }, "see them")));
+}
+/** The shortest statement of those that pgmend knows to write anew, and best one that it heals: it fits on a phone. */
+function example(drift) {
+  const some = drift.filter((d) => d.after && d.after !== d.before).sort((a, b) => works(b) - works(a) || a.before.length - b.before.length)[0];
+  return some && h("div", { class: "example" }, h("p", { class: "quiet" }, "For example, ", h("b", {}, sender(some)), " sends what is ", h("del", {}, "red"), " and should write what is ", h("ins", {}, "green"), ":"),
+    difference(some.before, some.after));
+}
+
 function verdict(now) {
-  const { health, drift, proposed, monitor, changes } = now;
+  const { health, drift, proposed, monitor } = now;
   const apps = new Set(drift.map(sender));
   const bad = drift.filter(failing);
   const raised = monitor.filter((m) => m.raised === "yes");
@@ -224,8 +256,9 @@ function verdict(now) {
     if (tone !== "bad") tone = "warn";
     lines.push(h("li", {}, h("a", { href: "#patterns" }, `${plural(proposed.length, "heal")} ${proposed.length === 1 ? "waits" : "wait"} for your decision`)));
   }
-  const culprits = changes.filter((c) => drift.some((d) => belongs(c, d)));
-  for (const c of culprits.slice(0, 3)) lines.unshift(h("li", {}, describe(c), " — ", h("a", { href: "#" + anchor(c) }, "what it broke")));
+  const names = old_names(now), most = 4;
+  lines.unshift(...names.slice(0, most).map(old_name));
+  if (names.length > most) lines.splice(most, 0, h("li", {}, h("a", { href: "#changes" }, `and ${plural(names.length - most, "other old name")}`)));
   for (const m of raised) lines.push(h("li", {}, `${m.trigger.replaceAll("_", " ")}${m.subject ? " of " + m.subject : ""}: ${number(m.figure)}, limit ${number(m.limit)}`));
   if (!health.ready) {
     tone = "bad";
@@ -235,8 +268,7 @@ function verdict(now) {
   $("verdict").className = `verdict ${tone}`;
   document.title = (tone === "good" ? "" : tone === "bad" ? "✖ " : tone === "warn" ? "! " : "") + "pgmend";
   return [h("p", { class: "big" }, big),
-    drift.length > 0 && h("p", { class: "quiet" }, "Below: which change did it, who sends what, and what to write instead."),
-    lines.length > 0 && h("ul", {}, lines)].filter(Boolean);
+    lines.length > 0 && h("ul", {}, lines), example(drift)].filter(Boolean);
 }
 
 function spark(values, color) {
@@ -262,17 +294,17 @@ function cards(now) {
   ];
 }
 
-function describe(c) {
-  const old = h("code", {}, c.name);
+function describe(c, again = false) {
+  const what = again ? [] : [`${c.object} `, h("code", {}, c.name)];
   const next = (text) => [h("span", { class: "to" }, " → "), h("code", {}, text)];
   switch (c.kind) {
-    case "renamed": return h("span", { class: "change" }, `${c.object} `, old, " was renamed", next(c.after));
-    case "moved": return h("span", { class: "change" }, `${c.object} `, old, " was moved to schema ", h("code", {}, c.after));
-    case "dropped": return h("span", { class: "change" }, `${c.object} `, old, " was dropped");
-    case "added": return h("span", { class: "change" }, `${c.object} `, old, " was added");
-    case "retyped": return h("span", { class: "change" }, `${c.object} `, old, " changed its type: ", h("code", {}, c.before), next(c.after));
-    case "required": return h("span", { class: "change" }, `${c.object} `, old, " is required now");
-    case "relaxed": return h("span", { class: "change" }, `${c.object} `, old, " is optional now");
+    case "renamed": return h("span", { class: "change" }, ...what, " was renamed", next(c.after));
+    case "moved": return h("span", { class: "change" }, ...what, " was moved to schema ", h("code", {}, c.after));
+    case "dropped": return h("span", { class: "change" }, ...what, " was dropped");
+    case "added": return h("span", { class: "change" }, ...what, " was added");
+    case "retyped": return h("span", { class: "change" }, ...what, " changed its type: ", h("code", {}, c.before), next(c.after));
+    case "required": return h("span", { class: "change" }, ...what, " is required now");
+    case "relaxed": return h("span", { class: "change" }, ...what, " is optional now");
     default: return h("span", { class: "change" }, c.change);
   }
 }
@@ -449,7 +481,7 @@ function render() {
   if (!newest) return;
   const now = newest, some = filtered(now);
   const rough = (rows) => rows.map((r) => ({ ...r, last_seen: Math.floor(when(r.last_seen) / 10000) })); // times alone are no news
-  part("verdict", [now.health, now.drift.map((d) => [sender(d), d.outcome]), now.proposed.length, now.monitor.filter((m) => m.raised === "yes"), now.changes.length], () => verdict(now));
+  part("verdict", [now.health, now.drift.map((d) => [sender(d), d.outcome, d.pattern, d.before]), now.proposed.length, now.monitor.filter((m) => m.raised === "yes"), now.changes.length], () => verdict(now));
   part("cards", now.history.slice(-60), () => cards(now));
   part("changes-list", [some.changes, rough(some.drift), some.proposed.length], () => changes_list(some));
   part("drift-list", [rough(some.drift), some.proposed.length], () => drift_list(some));
