@@ -38,18 +38,25 @@ constexpr telling tellings[] = {
     {"client.connected", "connected", dim, {"{application_name} as {user} to {database}"}},
     {"client.disconnected", "left", dim, {"{application_name} as {user} from {database}, after {duration_us}"}},
     {"client.rejected", "turned away", yellow, {"{user} to {database}: {reason}", "{reason}"}},
+    {"session.moved", "moved", yellow, {"{user} in {database} to {backend}, in {duration_us}: {before} was lost"}},
+    {"session.not_moved", "not moved", yellow, {"{user} in {database}: {reason}"}},
+    {"backend.role", "role", cyan, {"{backend} is {role}, it was {before}: {reason}", "{backend} is {role}, it was {before}"}},
+    {"rules.doubtful", "doubtful", yellow, {"{reason}"}},
     {"server.lost", "server lost", red, {"under {user} in {database}: {reason}"}},
-    {"statement.healed", "healed", green, {"{application_name}: {pattern} in {duration_us}", "{application_name}: {pattern}"}},
-    {"statement.refused", "not healed", yellow, {"{application_name}: {reason}"}},
-    {"statement.observed", "would heal", cyan, {"{application_name}: {pattern}"}},
-    {"statement.drifted", "drifts", yellow, {"{application_name}: {pattern}"}},
-    {"schema.changed", "schema", cyan, {"{database} is at version {version}, {severity}: {changes}"}},
+    {"statement.healed", "healed", green, {"{application_name} ({user} in {database}): {pattern} in {duration_us}", "{application_name} ({user} in {database}): {pattern}", "{application_name}: {pattern}"}},
+    {"statement.refused", "not healed", yellow, {"{application_name} ({user} in {database}): {reason}", "{application_name}: {reason}"}},
+    {"statement.observed", "would heal", cyan, {"{application_name} ({user} in {database}): {pattern}", "{application_name}: {pattern}"}},
+    {"statement.drifted", "drifts", yellow, {"{application_name} ({user} in {database}): {pattern}", "{application_name}: {pattern}"}},
+    {"statement.fallback", "stands in", yellow, {"rule {rule} answers {user} in {database} from {source}"}},
+    {"schema.changed", "changed", cyan, {"schema of {database}, now version {version} ({severity}): {changes}"}},
     {"catalog.loaded", "read", dim, {"the schema of {database}"}},
-    {"cache.invalidated", "forgotten", dim, {"what was said of {names} in {database}"}},
-    {"pattern.proposed", "proposed", yellow, {"{id}: {pattern} (APPROVE PATTERN {id})", "{pattern}"}},
-    {"pattern.activated", "active", green, {"{id}: {pattern}", "{pattern}"}},
-    {"pattern.suspended", "suspended", yellow, {"{id}: {pattern}: {reason}", "{pattern}"}},
-    {"pattern.retired", "retired", dim, {"{id}: {pattern}: {reason}", "{pattern}"}},
+    {"catalog.unavailable", "cannot read", red, {"the schema of {database}: {problem}", "schemas: {problem}"}},
+    {"catalog.available", "reads again", green, {"the schema of {database}"}},
+    {"cache.invalidated", "looks anew", dim, {"at statements of {database} that mention {names}"}},
+    {"pattern.proposed", "proposed", yellow, {"{pattern} in {database}: APPROVE PATTERN {id} makes it heal", "{pattern}"}},
+    {"pattern.activated", "in use", green, {"pattern {id} in {database}: {pattern}", "{pattern}"}},
+    {"pattern.suspended", "suspended", yellow, {"pattern {id} in {database}: {pattern}: {reason}", "{pattern}"}},
+    {"pattern.retired", "retired", dim, {"pattern {id} in {database}: {pattern}: {reason}", "{pattern}"}},
     {"breaker.opened", "breaker open", red, {"{backend}: {reason}", "{backend}"}},
     {"breaker.half_opened", "breaker tries", yellow, {"{backend}"}},
     {"breaker.closed", "breaker shut", green, {"{backend}"}},
@@ -59,7 +66,7 @@ constexpr telling tellings[] = {
 };
 
 /// What a person does not miss: the JSON form and `psql -p 6432 pgmend` have it.
-constexpr std::string_view unmentioned[] = {"client",   "fingerprint", "evidence", "tier",       "healing",  "workers", "sqlstate",
+constexpr std::string_view unmentioned[] = {"cause",    "version",     "client",   "fingerprint", "evidence", "tier",       "healing",  "workers", "sqlstate",
                                             "relations", "count",      "lineage",  "everything", "successes", "failures", "tls"};
 
 log_field const* find(std::span<log_field const> fields, std::string_view key) {
@@ -135,7 +142,7 @@ std::string format_story(log_time t, log_level level, std::string_view event, st
     if (c == colour::on) clock.erase(0, 11); // who looks on knows the day
     bool const loud = level >= log_level::error;
     std::string out = fmt::format("{}{}{}  {}{}{:<13}{} {}", paint(dim), clock, paint(plain), paint(loud ? red : found->colour), paint(bold), found->word, paint(plain), sentence);
-    auto const* const before = find(fields, "before");
+    auto const* const before = is_used("before") ? nullptr : find(fields, "before");
     auto const* const after = find(fields, "after");
     if (says_something(after) && says_something(before)) {
         fmt::format_to(std::back_inserter(out), "  {}{}{} {}→{} {}{}{}", paint(red), value_text(*before), paint(plain), paint(dim), paint(plain), paint(green),
@@ -145,7 +152,8 @@ std::string format_story(log_time t, log_level level, std::string_view event, st
     }
     for (auto const& f : fields) {
         if (is_used(f.key) || f.key == "before" || f.key == "after" || !says_something(&f) || value_text(f) == "somebody") continue;
-        fmt::format_to(std::back_inserter(out), "  {}{}={}{}", paint(dim), f.key, value_text(f), paint(plain));
+        if (f.key == "duration_us") fmt::format_to(std::back_inserter(out), "  {}in {}{}", paint(dim), value_text(f), paint(plain));
+        else fmt::format_to(std::back_inserter(out), "  {}{}={}{}", paint(dim), f.key, value_text(f), paint(plain));
     }
     return out + "\n";
 }

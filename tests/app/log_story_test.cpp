@@ -34,16 +34,23 @@ std::string told(std::string_view event, std::vector<log_field> const& fields, l
 TEST_CASE("on a terminal the log says in words what happened, one line an event") {
     CHECK(told("statement.healed", {{"database", "shop"}, {"user", "app"}, {"application_name", "web"}, {"client", "1.2.3.4:5"}, {"sqlstate", "42703"},
                                     {"pattern", "column t.a -> b"}, {"evidence", "lineage"}, {"before", "select a"}, {"after", "select b"}, {"duration_us", 4300}}) ==
-          "12:00:00.678  healed        web: column t.a -> b in 4.3 ms  select a → select b  database=shop  user=app\n");
+          "12:00:00.678  healed        web (app in shop): column t.a -> b in 4.3 ms  select a → select b\n");
     CHECK(told("schema.changed", {{"database", "shop"}, {"version", 2}, {"severity", "minor"}, {"changes", "column t.a renamed to b"}}) ==
-          "12:00:00.678  schema        shop is at version 2, minor: column t.a renamed to b\n");
+          "12:00:00.678  changed       schema of shop, now version 2 (minor): column t.a renamed to b\n");
     CHECK(told("client.connected", {{"client", "x"}, {"database", "shop"}, {"user", "app"}, {"application_name", ""}, {"tls", false}}) ==
           "12:00:00.678  connected     somebody as app to shop\n");
 }
 
+TEST_CASE("a moved session tells from where and to where, and how long it took") {
+    CHECK(told("session.moved", {{"client", "1.2.3.4:5"}, {"database", "shop"}, {"user", "app"}, {"backend", "second"}, {"before", "first"}, {"duration_us", 4300}}) ==
+          "12:00:00.678  moved         app in shop to second, in 4.3 ms: first was lost\n");
+    CHECK(told("schema.changed", {{"database", "shop"}, {"version", 2}, {"severity", "minor"}, {"changes", "a"}, {"cause", "statement"}, {"duration_us", 4300}}) ==
+          "12:00:00.678  changed       schema of shop, now version 2 (minor): a  in 4.3 ms\n");
+}
+
 TEST_CASE("in a file the story has days and no colours") {
     CHECK(app::format_story(noon, log_level::info, "schema.changed", std::vector<log_field>{{"database", "shop"}, {"version", 2}, {"severity", "minor"}, {"changes", "a"}},
-                            app::colour::off) == "1970-01-01 12:00:00.678  schema        shop is at version 2, minor: a\n");
+                            app::colour::off) == "1970-01-01 12:00:00.678  changed       schema of shop, now version 2 (minor): a\n");
 }
 
 TEST_CASE("an event without a sentence, or without its fields, is told as it is") {
