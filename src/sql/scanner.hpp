@@ -221,6 +221,9 @@ class scanner {
 
     void operator_name(std::size_t begin) {
         while (at_ < text_.size() && characters::is_operator_part(text_[at_]) && !two('-', '-') && !two('/', '*')) ++at_;
+        // SQL's own operators end before a sign: a=-1 is a = -1. Others may have one: a @- b.
+        if (text_.substr(begin, at_ - begin).find_first_of("~!@#^&|`?%") == std::string_view::npos)
+            while (at_ - begin > 1 && (text_[at_ - 1] == '-' || text_[at_ - 1] == '+')) --at_;
         emit(token_kind::operator_name, begin);
     }
 

@@ -25,6 +25,7 @@ TEST_CASE("words, numbers, operators and punctuation are tokens; white space and
     CHECK(pieces("1..10") == list{"1", "..", "10"});
     CHECK(pieces(".5 5. 5.e3") == list{".5", "5.", "5.e3"});
     CHECK(pieces("a<--x\n1") == list{"a", "<", "1"});
+    CHECK(pieces("a=-1 b>=+-2 c@-d e-+f") == list{"a", "=", "-", "1", "b", ">=", "+", "-", "2", "c", "@-", "d", "e", "-", "+", "f"});
     CHECK(pieces("a::b[1]") == list{"a", ":", ":", "b", "[", "1", "]"});
     CHECK(pieces("größe") == list{"größe"});
     CHECK(pieces("a$1 $1") == list{"a$1", "$1"});
