@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
 from typing import Any
 
 import asyncpg
@@ -396,3 +397,58 @@ def test_without_a_durable_dead_letter_the_pipeline_fails(proxy: harness.Pgmend,
             loader.cursor().executemany(ROW, rows(0, 50, {3: (3, None, None)}))
         assert loader.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
     assert stored(postgres, events) == []
+
+
+# ------------------------------------------------------------------------------------------------ what a dead letter means later
+
+def test_a_dead_letter_means_later_what_it_meant_in_its_session(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    """Dates, times, intervals, backslashes and encodings are read by settings of the session; parameters have types."""
+    import datetime
+
+    postgres.run("ALTER TABLE events ADD at timestamptz, ADD wall timestamp, ADD took interval, ADD n numeric, ADD list int[], ADD whole int", database=events)
+    moment = datetime.datetime(2024, 3, 2, 0, 30, tzinfo=datetime.timezone.utc)
+    columns = "id, kind, day, at, wall, took, n, list, whole"
+    with app(proxy, events) as loader:
+        for setting in ("TimeZone = 'Asia/Tokyo'", "DateStyle = 'SQL, DMY'", "IntervalStyle = sql_standard"):
+            loader.execute(f"SET {setting}")
+        row = "'02/03/2024', '02/03/2024 04:05', '02/03/2024 04:05', '-1 2:03:04', 1, ARRAY[1, 2], 3"
+        for text, values in (
+                (f"INSERT INTO events ({columns}) VALUES (1, 'a', {row}), (%s, 'bad', {row})", ()),
+                (f"INSERT INTO events ({columns}) VALUES (1, 'a', %s, %s, %s, %s, -%s, ARRAY[%s, %s], %s), (%s, 'bad', %s, %s, %s, %s, -%s, ARRAY[%s, %s], %s)",
+                 ("02/03/2024", "02/03/2024 04:05", moment, "-1 2:03:04", 5, 3, 4, 2.5))):
+            for prepare in (False, True):
+                loader.execute("TRUNCATE events")
+                number = 10 + 20 * prepare + bool(values)
+                if values:
+                    assert loader.execute(text, (*values, number, *values), prepare=prepare).rowcount == 1
+                else:
+                    assert loader.execute(text.replace("%s", str(number)), prepare=prepare).rowcount == 1
+                meant = postgres.run(f"SELECT {columns[10:]} FROM events", database=events)[0][1:]
+                postgres.run("ALTER TABLE events DROP CONSTRAINT IF EXISTS events_kind_check", database=events)
+                retried = harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory)
+                assert retried.stdout.count("stored") == 1
+                found = postgres.run(f"SELECT {columns[10:]} FROM events WHERE id = {number}", database=events)
+                assert [row[1:] for row in found] == [meant], text
+                postgres.run(f"DELETE FROM events WHERE id = {number}", "ALTER TABLE events ADD CONSTRAINT events_kind_check CHECK (kind <> 'bad')", database=events)
+        loader.execute("TRUNCATE events")
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=events)
+        client.ask(raw.query("SET client_encoding = LATIN1; SET standard_conforming_strings = off; SET escape_string_warning = off"))
+        body = b"INSERT INTO events (id, kind) VALUES (1, '\xe9'), (1, '\xe4\\n\\\\n')\0"
+        assert raw.kinds(client.ask(b"Q" + (len(body) + 4).to_bytes(4, "big") + body)) == "NCZ"
+        # A comment behind the row, in a pipeline.
+        client.ask(raw.query("RESET ALL"))
+        client.send(raw.parse("INSERT INTO events (id, kind) VALUES ($1, 'x') -- so", "row")
+                    + b"".join(raw.bind((n,), statement="row") + raw.execute() for n in (b"2", b"2")) + raw.SYNC)
+        assert raw.kinds([a for a in client.until("Z") if a.type != "N"]) == "12C2CZ"
+    postgres.run("ALTER TABLE events DROP CONSTRAINT events_pkey", database=events)
+    script = subprocess.run([harness.BINARY, "dead-letters", "export", "-c", proxy.config_path], cwd=proxy.directory, capture_output=True, check=True).stdout
+    retried = harness.run([harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path], cwd=proxy.directory)
+    assert retried.stdout.count("stored") == 2
+    kinds = lambda: postgres.run("SELECT kind FROM events ORDER BY id, kind COLLATE \"C\"", database=events)  # noqa: E731
+    assert kinds() == [("ä\n\\n",), ("é",), ("x",), ("x",)]
+    # The script does the same.
+    postgres.run("DELETE FROM events WHERE ctid IN (SELECT max(ctid) FROM events GROUP BY id)", database=events)
+    assert kinds() == [("é",), ("x",)]
+    subprocess.run([harness.PG_BIN / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", harness.conninfo(postgres.port, events)], input=script, check=True)
+    assert kinds() == [("ä\n\\n",), ("é",), ("x",), ("x",)]

@@ -22,11 +22,10 @@ constexpr std::chrono::seconds patience{30};
 
 bool waits(state::dead_letter const& it) { return it.state == "waiting"; }
 
-/// What runs one of them.
-std::string script_of(state::dead_letter const& it) {
-    std::string out = fmt::format("SET LOCAL standard_conforming_strings = on; SET LOCAL ROLE {}; SET LOCAL search_path TO {};\n", sql::quoted_name(it.user),
-                                  it.search_path.empty() ? "\"$user\", public" : it.search_path);
-    return out + it.statement + ";\n";
+/// What has to be said before one of them. Sent on its own: the server takes a message apart by the settings that it had before.
+std::string preparation_of(state::dead_letter const& it) {
+    return fmt::format("{}; SET LOCAL ROLE {}; SET LOCAL search_path TO {};\n", it.settings.empty() ? "SET LOCAL standard_conforming_strings = on" : it.settings,
+                       sql::quoted_name(it.user), it.search_path.empty() ? "\"$user\", public" : it.search_path);
 }
 
 } // namespace
@@ -47,7 +46,7 @@ void write_script(std::vector<state::dead_letter> const& letters, std::ostream& 
             database = it.database;
             out << "\\connect " << sql::quoted_name(database) << '\n';
         }
-        out << fmt::format("-- {}, {}: {}\nBEGIN;\n{}COMMIT;\n", it.id, it.sqlstate, it.message.substr(0, it.message.find('\n')), script_of(it));
+        out << fmt::format("-- {}, {}: {}\nBEGIN;\n{}COMMIT;\n", it.id, it.sqlstate, it.message.substr(0, it.message.find('\n')), preparation_of(it) + it.statement + ";\n");
     }
 }
 
@@ -84,7 +83,8 @@ int retry(std::vector<state::dead_letter> const& letters, std::string const& pla
                 continue;
             }
         }
-        auto const stored = to->query("BEGIN;" + script_of(it) + "COMMIT", patience);
+        auto stored = to->query("BEGIN;" + preparation_of(it), patience);
+        if (stored) stored = to->query(it.statement + ";COMMIT", patience);
         if (!stored) {
             fail(stored.error().text);
             if (to->is_open()) (void)to->query("ROLLBACK", patience);

@@ -142,6 +142,7 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
             letter.application_name = relay_.application_name();
             letter.rule = name;
             letter.search_path = path_text(view);
+            letter.settings = trial.settings();
             letter.statement = it.statement;
             letter.sqlstate = it.sqlstate;
             letter.message = it.message;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace pgmend::session {
 namespace {
@@ -35,7 +36,10 @@ std::string question_about(catalog::oid table) {
                        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE NOT t.tgisinternal AND t.tgrelid IN"
                        " (SELECT {0} UNION ALL SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree({0}) AS p))"
                        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS f WHERE f.contype::pg_catalog.text = 'f' AND f.conrelid = f.confrelid"
-                       " AND f.conrelid = {0}) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS d WHERE d.condeferrable AND d.conrelid = {0}) FROM pg_catalog.pg_class AS c WHERE c.oid = {0}",
+                       " AND f.conrelid = {0}) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS d WHERE d.condeferrable AND d.conrelid = {0}),"
+                       " (SELECT pg_catalog.string_agg(pg_catalog.format('SET LOCAL %I = %L', s.name, pg_catalog.current_setting(s.name)), '; ') FROM pg_catalog.unnest("
+                       "'{{DateStyle,IntervalStyle,TimeZone,client_encoding,standard_conforming_strings}}'::pg_catalog.text[]) AS s (name))"
+                       " FROM pg_catalog.pg_class AS c WHERE c.oid = {0}",
                        fmt::format("{}::pg_catalog.oid", table));
 }
 
@@ -83,6 +87,11 @@ std::string split_machine::next() {
         (void)append_statement(out, set_inner);
         rows_->append_trial(out, first, last);
         (void)append_statement(out, release_inner);
+    } else if (!std::exchange(named_, true) && !(asked_types_ = rows_->types_to_name()).empty()) {
+        phase_ = phase::naming;
+        std::string sql = "SELECT ";
+        for (auto const it : asked_types_) sql += fmt::format("{}pg_catalog.format_type({}, -1)", it == asked_types_.front() ? "" : ", ", it);
+        (void)append_statement(out, sql);
     } else {
         if (std::exchange(worded_, true) || !rows_->append_wording(out)) return end();
         phase_ = phase::wording;
@@ -114,8 +123,17 @@ split_machine::step split_machine::on_server(base::byte_view frame, std::string&
     case 'D': {
         auto const row = wire::read_data_row(body);
         if (!row) break;
-        if (phase_ == phase::wording) rows_->on_words(*row);
-        else if (row->size() == 1 && row->front()) plain_ = *row->front() == "t";
+        if (phase_ == phase::wording) {
+            rows_->on_words(*row);
+        } else if (phase_ == phase::naming) {
+            std::map<catalog::oid, std::string> names;
+            for (std::size_t i = 0; i < asked_types_.size() && i < row->size(); ++i)
+                if ((*row)[i]) names.emplace(asked_types_[i], *(*row)[i]);
+            rows_->set_names(std::move(names));
+        } else if (row->size() == 2 && row->front() && row->back()) {
+            plain_ = *row->front() == "t";
+            settings_ = *row->back();
+        }
         break;
     }
     case 't': rows_->on_types(body); break;
@@ -138,6 +156,9 @@ split_machine::step split_machine::end_of_exchange() {
         else if (!rows_->is_described()) refuse("the statement was not described");
         return step::next;
     case phase::trying: return end_of_trial(std::move(error));
+    case phase::naming:
+        if (error) refuse("PostgreSQL could not name the types of a bad row: SQLSTATE " + error->first);
+        return step::next;
     case phase::wording:
         if (error) refuse("PostgreSQL could not put the values of a bad row into words: SQLSTATE " + error->first);
         return step::next;

@@ -10,7 +10,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <string_view>
 #include <utility>
 
 namespace pgmend::session {
@@ -28,17 +30,70 @@ std::string literal_of(base::byte_view text) {
     return out += '\'';
 }
 
+/// A parameter in the text of a statement with one row.
+struct place {
+    sql::span at;
+    std::size_t number{0};
+    bool alone{false};     ///< it is a column's whole value
+    bool subscript{false}; ///< `[` follows
+};
+
+std::vector<place> places_in(std::string const& text) {
+    auto const list = sql::scan(text).tokens;
+    auto const written = [&](std::size_t i) {
+        return i < list.size() ? std::string_view{text}.substr(list[i].begin, list[i].end - list[i].begin) : std::string_view{};
+    };
+    std::vector<place> out;
+    int round = 0;
+    int square = 0;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        auto const it = written(i);
+        round += it == "(" ? 1 : it == ")" ? -1 : 0;
+        square += it == "[" ? 1 : it == "]" ? -1 : 0;
+        if (list[i].kind != sql::token_kind::parameter) continue;
+        auto const before = i > 0 ? written(i - 1) : std::string_view{};
+        auto const after = written(i + 1);
+        bool const alone = round == 1 && square == 0 && (before == "(" || before == ",") && (after == ")" || after == ",");
+        out.push_back({{list[i].begin, list[i].end}, static_cast<std::size_t>(std::stoul(std::string{it.substr(1)})), alone, after == "["});
+    }
+    return out;
+}
+
+/// Types whose text, as a literal without a type, stores the same value in whatever column takes the value.
+bool is_same_untyped(catalog::oid type) {
+    constexpr std::array<catalog::oid, 10> oids{19, 20, 21, 23, 25, 705, 1042, 1043, 1082, 2950}; // pg_type.dat: name, integers, texts, unknown, date, uuid
+    return std::find(oids.begin(), oids.end(), type) != oids.end();
+}
+
+/// The type that a literal in this place must say that it has; 0: none. A timestamptz is no timestamp, nor 1.5 an integer; in an expression PostgreSQL
+/// could not know what a bare literal is.
+catalog::oid type_said(place const& of, std::vector<catalog::oid> const& types) {
+    auto const type = of.number <= types.size() ? types[of.number - 1] : 0;
+    return of.alone && is_same_untyped(type) ? 0 : type;
+}
+
+void collect_types(std::string const& text, std::vector<catalog::oid> const& types, std::vector<catalog::oid>& to) {
+    for (auto const& it : places_in(text))
+        if (auto const type = type_said(it, types); type != 0) to.push_back(type);
+}
+
+void sort_out(std::vector<catalog::oid>& types) {
+    std::sort(types.begin(), types.end());
+    types.erase(std::unique(types.begin(), types.end()), types.end());
+}
+
 /// A statement with one row, with values in the place of its parameters.
-std::string with_values(std::string const& text, auto const& values) {
+std::string with_values(std::string const& text, auto const& values, std::vector<catalog::oid> const& types, std::map<catalog::oid, std::string> const& names) {
     std::string out;
     std::size_t done = 0;
-    for (auto const& it : sql::scan(text).tokens) {
-        if (it.kind != sql::token_kind::parameter) continue;
-        out.append(text, done, it.begin - done);
-        done = it.end;
-        auto const n = static_cast<std::size_t>(std::stoul(text.substr(it.begin + 1, it.end - it.begin - 1)));
-        auto const& value = values[n - 1];
-        out += value ? literal_of(*value) : "NULL";
+    for (auto const& it : places_in(text)) {
+        out.append(text, done, it.at.begin - done);
+        done = it.at.end;
+        auto const& value = values[it.number - 1];
+        auto literal = value ? literal_of(*value) : std::string{"NULL"};
+        auto const name = names.find(type_said(it, types));
+        if (name != names.end() && (value || !it.alone)) literal += "::" + name->second;
+        out += it.subscript ? "(" + literal + ")" : literal;
     }
     return out.append(text, done);
 }
@@ -176,7 +231,14 @@ class statement_rows final : public tried_rows {
     [[nodiscard]] std::optional<std::string> alone(std::size_t number) const override {
         auto const& it = bad_.at(number);
         if (!it.asked.empty()) return std::nullopt;
-        return with_values(rows_alone(statement_.sql, rows_, number, number + 1), it.words);
+        return with_values(rows_alone(statement_.sql, rows_, number, number + 1), it.words, types_.value_or(std::vector<catalog::oid>{}), names_);
+    }
+    [[nodiscard]] std::vector<catalog::oid> types_to_name() const override {
+        std::vector<catalog::oid> out;
+        if (!types_) return out;
+        for (auto const& [number, _] : bad_) collect_types(rows_alone(statement_.sql, rows_, number, number + 1), *types_, out);
+        sort_out(out);
+        return out;
     }
     [[nodiscard]] std::optional<std::vector<catalog::oid>> types() const override { return types_; }
     [[nodiscard]] std::optional<std::uint32_t> bind_in_place() const override { return in_place_ ? bind_ : std::nullopt; }
@@ -278,7 +340,13 @@ class pipeline_rows final : public tried_rows {
     [[nodiscard]] std::optional<std::string> alone(std::size_t number) const override {
         auto const& it = bad_.at(number);
         if (!it.known) return std::nullopt;
-        return with_values(std::string{rows_.rows[number].sql}, it.words);
+        return with_values(text_of(number), it.words, it.types, names_);
+    }
+    [[nodiscard]] std::vector<catalog::oid> types_to_name() const override {
+        std::vector<catalog::oid> out;
+        for (auto const& [number, it] : bad_) collect_types(text_of(number), it.types, out);
+        sort_out(out);
+        return out;
     }
     [[nodiscard]] std::optional<std::vector<catalog::oid>> types() const override { return std::nullopt; }
     [[nodiscard]] std::vector<std::uint32_t> unused_parameters(std::vector<std::size_t> const&) const override { return {}; }
@@ -289,6 +357,14 @@ class pipeline_rows final : public tried_rows {
         std::vector<std::optional<std::string>> words;
         bool known{false};
     };
+
+    /// Without what may stand behind the row: a comment would hide what follows.
+    [[nodiscard]] std::string text_of(std::size_t number) const {
+        auto const sql = rows_.rows[number].sql;
+        auto const one = read_batch(sql, 1);
+        return one ? rows_alone(sql, *one, 0, 1) : std::string{sql};
+    }
+
     pipelined_rows rows_;
     std::vector<catalog::oid> types_; ///< of the row that was tried alone last
     std::map<std::size_t, bad> bad_;

@@ -9,9 +9,11 @@
 #include "pgmend/session/split_machine.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgmend::session {
@@ -29,7 +31,10 @@ class tried_rows {
     virtual void on_types(base::byte_view parameter_description) = 0;
     /// Row `number`, tried alone, is a bad one.
     virtual void note_bad(std::size_t number) = 0;
-    /// After all trials: has the server write out what is not text. False: there is nothing of that kind.
+    /// After all trials: types whose names alone() needs, ascending, each once. Then set_names().
+    [[nodiscard]] virtual std::vector<catalog::oid> types_to_name() const = 0;
+    void set_names(std::map<catalog::oid, std::string> names) { names_ = std::move(names); }
+    /// And has the server write out what is not text. False: there is nothing of that kind.
     virtual bool append_wording(std::string& out) const = 0;
     virtual void on_words(std::vector<std::optional<base::byte_view>> const& row) = 0;
     /// The row as a statement that runs on its own. Nothing: its values are not known.
@@ -37,6 +42,9 @@ class tried_rows {
     [[nodiscard]] virtual std::optional<std::vector<catalog::oid>> types() const = 0;
     [[nodiscard]] virtual std::optional<std::uint32_t> bind_in_place() const { return std::nullopt; }
     [[nodiscard]] virtual std::vector<std::uint32_t> unused_parameters(std::vector<std::size_t> const& good) const = 0;
+
+  protected:
+    std::map<catalog::oid, std::string> names_; ///< of types, as SQL
 };
 
 /// A Query; or one Bind and Execute of a statement that this request has prepared, or an earlier one, and the Sync. Everything else may have more to do

@@ -87,7 +87,7 @@ std::string sql_of(state::dead_letter const& it) {
     return fmt::format("INSERT INTO pgmend.dead_letters (at, database, user_name, application_name, rule, search_path, statement, parameters, sqlstate, message,"
                        " state) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
                        literal(it.at), literal(it.database), literal(it.user), literal(it.application_name), literal(it.rule), literal(it.search_path),
-                       literal(it.statement), literal(it.parameters), literal(it.sqlstate), literal(it.message), literal(it.state));
+                       literal(it.statement), literal(it.settings), literal(it.sqlstate), literal(it.message), literal(it.state));
 }
 
 std::string sql_of(state::entry const& it) {

@@ -167,7 +167,7 @@ void sqlite_tables::apply(state::dead_letter const& it) {
     statement{file_, "INSERT INTO dead_letters (at, database, user, application_name, rule, search_path, statement, parameters, sqlstate, message, state)"
                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"}
         .bind(number_of(it.at)).bind(it.database).bind(it.user).bind(it.application_name).bind(it.rule).bind(it.search_path).bind(it.statement)
-        .bind(it.parameters).bind(it.sqlstate).bind(it.message).bind(it.state).step();
+        .bind(it.settings).bind(it.sqlstate).bind(it.message).bind(it.state).step();
 }
 
 void sqlite_tables::apply(state::entry const& it) {

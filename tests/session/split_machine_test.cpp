@@ -19,7 +19,7 @@ std::string frame(char type, std::string_view body) {
     return out.append(body);
 }
 std::string const ready = frame('Z', "I");
-std::string const plain_table = frame('D', std::string_view{"\0\1\0\0\0\1t", 7});
+std::string const plain_table = frame('D', std::string_view{"\0\2\0\0\0\1t\0\0\0\1s", 12});
 std::string error(std::string_view code) { return wire::error_response(wire::severity::error, code, "no"); }
 
 /// A batch of four numbers, sent as a Query; `bad` are refused.
@@ -70,6 +70,7 @@ TEST_CASE("the bad rows are found by halves, and the trial is undone") {
     CHECK(machine.bad()[0].statement == "INSERT INTO t VALUES (2)");
     CHECK(machine.bad()[1].sqlstate == "23505");
     CHECK(it.exchanges == 8); // the look, 2 halves, 4 rows, the end
+    CHECK(machine.settings() == "s");
 }
 
 TEST_CASE("an error that is not about values ends the trial") {
@@ -136,6 +137,30 @@ TEST_CASE("of a statement that an earlier request has prepared another one is bo
     CHECK(machine.bad()[0].statement == "INSERT INTO t VALUES ('5', 'it''s')");
     CHECK(machine.bind_in_place() == 0U);
     CHECK(machine.unused_parameters() == std::vector<std::uint32_t>{1, 2});
+}
+
+TEST_CASE("a value whose type does not follow from its place says which it is") {
+    constexpr std::string_view text = "INSERT INTO t VALUES ($1, $2, 0, ARRAY[1, $3], -$4, ($5)[1], $6, $7), (1, NULL, 0, NULL, 2, 3, 4, 5)";
+    auto const request = request_of(bind("s", {}, {"1", "1.5", "2", std::nullopt, "{a}", std::nullopt, "b"}), 1);
+    session::split_machine machine{request, {text, 0xffffffff, "s", {}}, *session::read_batch(text), 7, false};
+    REQUIRE(machine.possible());
+    std::string out;
+    auto const answer = [&](std::string const& frames) { return test::feed(machine, frames, out); };
+    std::string types{"\0\7", 2};
+    for (std::uint32_t const it : {23U, 701U, 23U, 1700U, 1009U, 1184U, 16400U}) base::append_u32(types, it);
+    (void)machine.begin();
+    CHECK(answer(plain_table + frame('t', types) + ready) == step::next);
+    (void)machine.next();
+    CHECK(answer(error("23505") + ready) == step::next);
+    (void)machine.next();
+    CHECK(answer(ready) == step::next);
+    CHECK(machine.next().find("SELECT pg_catalog.format_type(23, -1), pg_catalog.format_type(701, -1), pg_catalog.format_type(1009, -1), pg_catalog.format_type(1184, -1),"
+                              " pg_catalog.format_type(1700, -1), pg_catalog.format_type(16400, -1)") != std::string::npos);
+    CHECK(answer(frame('D', std::string_view{"\0\6\0\0\0\1i\0\0\0\1f\0\0\0\3t[]\0\0\0\1z\0\0\0\1n\0\0\0\1m", 34}) + ready) == step::next);
+    (void)machine.next();
+    CHECK(answer(ready) == step::found);
+    REQUIRE(machine.bad().size() == 1);
+    CHECK(machine.bad()[0].statement == "INSERT INTO t VALUES ('1', '1.5'::f, 0, ARRAY[1, '2'::i], -NULL::n, ('{a}'::t[])[1], NULL, 'b'::m)");
 }
 
 TEST_CASE("what else is done with a statement decides whether it is split") {

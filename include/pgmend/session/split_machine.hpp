@@ -29,7 +29,8 @@ class tried_rows; ///< what is tried: the rows of one statement, or those of a p
 /// Rows go in halves, from left to right, each part behind a savepoint: what goes in stays for the parts after it, what does not is
 /// halved again; a single row that does not go in is a bad one. So exactly those rows are bad that would fail were the rows inserted one by one.
 /// Before that it makes sure that this is what the whole does, too: a plain table, without triggers of users, rules,
-/// row-level security, constraints that are looked at later and foreign keys to itself. Bad rows whose values came in binary form are put into words by PostgreSQL.
+/// row-level security, constraints that are looked at later and foreign keys to itself. Bad rows whose values came in binary form are put into words by PostgreSQL;
+/// a value whose type does not follow from its place says which it is.
 ///
 ///   begin() ──> next ── next() ──> next … ──> found (bad()) or refused (reason())
 ///
@@ -57,6 +58,8 @@ class split_machine {
         std::string message;
     };
     [[nodiscard]] std::vector<bad_row> const& bad() const { return bad_; }
+    /// What the session reads values by, as `SET LOCAL` statements: dates, times, backslashes, the encoding.
+    [[nodiscard]] std::string const& settings() const { return settings_; }
     /// Rows that went in.
     [[nodiscard]] std::vector<std::size_t> good() const;
     /// As the server understood them; nothing: the text has no parameters, or it is a pipeline.
@@ -68,7 +71,7 @@ class split_machine {
     [[nodiscard]] std::string const& reason() const { return reason_; }
 
   private:
-    enum class phase : std::uint8_t { looking, trying, wording, ending };
+    enum class phase : std::uint8_t { looking, trying, naming, wording, ending };
 
     std::string undo_part();
     std::string end();
@@ -87,7 +90,10 @@ class split_machine {
     std::vector<std::pair<std::size_t, std::size_t>> left_; // parts to be tried, the next one last
     std::optional<std::pair<std::string, std::string>> error_; // of the part under way: SQLSTATE and message
     bool undo_{false};                                  // the part before failed
+    std::vector<catalog::oid> asked_types_;             // in the order of the answer
+    bool named_{false};
     bool worded_{false};
+    std::string settings_;
     std::vector<bad_row> bad_;
 };
 

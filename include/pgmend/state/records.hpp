@@ -75,7 +75,7 @@ struct dead_letter {
     std::string rule;
     std::string search_path; ///< schemas by which the statement's names were found, comma separated
     std::string statement;   ///< runs on its own: the client's INSERT with this row alone
-    std::string parameters;  ///< of no use yet: values stand in the statement
+    std::string settings;    ///< by which its values are to be read: `SET LOCAL …; SET LOCAL …` (column `parameters`: PostgreSQL's run-time ones); empty: any
     std::string sqlstate;
     std::string message;
     std::string state;       ///< waiting, retried
