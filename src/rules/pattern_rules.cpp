@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace pgmend::rules {
@@ -16,15 +18,36 @@ namespace {
 
 using kind = learning::pattern_text::kind_type;
 
+constexpr std::size_t most_name_bytes = 90; // a rule's name may have 100; there may be a number behind it
+
+/// A word that a rule may have for its name, of what the pattern is about.
 std::string name_for(learning::pattern_text const& is, std::set<std::string>& taken) {
     std::string name;
     for (std::size_t i = 1; i < is.before.size(); ++i) {
         if (!name.empty()) name += '-';
-        for (char const c : is.before[i]) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+        for (char const c : is.before[i]) {
+            auto const byte = static_cast<unsigned char>(c);
+            name += byte >= 0x80 ? c : std::isalnum(byte) != 0 ? static_cast<char>(std::tolower(byte)) : '-';
+        }
     }
+    name.erase(0, name.find_first_not_of('-'));
+    if (name.size() > most_name_bytes) {
+        auto end = most_name_bytes;
+        while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end; // inside a character
+        name.resize(end);
+    }
+    if (name.empty()) name = "pattern";
     auto unique = name;
     for (int n = 2; !taken.insert(unique).second; ++n) unique = fmt::format("{}-{}", name, n);
     return unique;
+}
+
+bool is_dropped(kind of) { return of == kind::dropped_read || of == kind::dropped_write; }
+
+/// What two rules may not say different things of.
+std::string subject_of(std::string const& database, learning::pattern_text const& is) {
+    auto const group = is_dropped(is.kind) ? kind::column : is.kind;
+    return fmt::format("{}\n{}\n{}", database, static_cast<int>(group), fmt::join(is.before, "\n"));
 }
 
 std::string_view origin_of(learning::evidence from) {
@@ -54,11 +77,30 @@ exported_rules rules_of(std::span<learning::pattern const> patterns,
                         std::function<bool(std::string const&, std::string const&, std::string const&)> const& is_sequence) {
     exported_rules out;
     std::set<std::string> names;
+    auto const wanted = [](learning::pattern const& p) {
+        return p.state == learning::pattern_state::active && p.from != learning::evidence::rule && !p.text.starts_with("rule ");
+    };
+    // What was renamed again has a pattern from each time: the one used last is what holds.
+    struct newest {
+        learning::pattern const* pattern;
+        bool dropped;
+    };
+    std::map<std::string, newest> by_subject;
     for (auto const& p : patterns) {
-        if (p.state != learning::pattern_state::active || p.from == learning::evidence::rule || p.text.starts_with("rule ")) continue;
+        auto const text = wanted(p) ? learning::read_pattern_text(p.text) : std::nullopt;
+        if (!text) continue;
+        auto& it = by_subject.try_emplace(subject_of(p.database, *text), newest{&p, is_dropped(text->kind)}).first->second;
+        if (std::tie(p.last_used, p.id) > std::tie(it.pattern->last_used, it.pattern->id)) it = {&p, is_dropped(text->kind)};
+    }
+    for (auto const& p : patterns) {
+        if (!wanted(p)) continue;
         auto const text = learning::read_pattern_text(p.text);
         if (!text) {
-            out.left_out.push_back(p.text);
+            out.left_out.push_back("no rule can say: " + p.text);
+            continue;
+        }
+        if (auto const& now = by_subject.at(subject_of(p.database, *text)); now.pattern != &p && !(now.dropped && is_dropped(text->kind))) {
+            out.left_out.push_back(fmt::format("pattern {} is newer than pattern {}: {}", now.pattern->id, p.id, p.text));
             continue;
         }
         auto const& was = text->before;
@@ -73,7 +115,7 @@ exported_rules rules_of(std::span<learning::pattern const> patterns,
         case kind::type: made.does = object_renamed{object_kind::type, {was[0], was[1]}, {is[0], is[1]}}; break;
         case kind::enum_label:
             if (was[0] != is[0] || was[1] != is[1]) {
-                out.left_out.push_back(p.text); // its type was renamed as well
+                out.left_out.push_back("no rule can say: " + p.text); // its type was renamed as well
                 continue;
             }
             made.does = label_renamed{{was[0], was[1]}, was[2], is[2]};
@@ -105,7 +147,10 @@ exported_rules rules_of(std::span<learning::pattern const> patterns,
 
 std::string export_text(exported_rules const& made) {
     auto out = write_rule_file(made.rules, true);
-    for (auto const& it : made.left_out) out += "# no rule can say: " + it + "\n";
+    for (auto it : made.left_out) {
+        std::replace_if(it.begin(), it.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' '); // a comment ends with its line
+        out += "# " + it + "\n";
+    }
     return out;
 }
 

@@ -55,7 +55,7 @@ TEST_CASE("active patterns are exported as rules that read back to the same patt
     patterns.push_back(pattern("rule mine", evidence::rule));
     patterns.push_back(pattern("ambiguous column public.users.email"));
     auto const made = rules::rules_of(patterns, [](auto const&, auto const&, auto const& name) { return name == "new_seq"; });
-    CHECK(made.left_out == std::vector<std::string>{"ambiguous column public.users.email"});
+    CHECK(made.left_out == std::vector<std::string>{"no rule can say: ambiguous column public.users.email"});
     auto const text = rules::export_text(made);
     CHECK(text.find("the catalog's own history: first seen 1970-01-01, 12 heals") != std::string::npos);
     std::vector<rules::source> const sources{{"exported.yaml", text}};
@@ -77,4 +77,44 @@ TEST_CASE("rules of one name get numbers") {
     auto const made = rules::rules_of(patterns, [](auto const&, auto const&, auto const&) { return false; });
     CHECK(made.rules.at(0).name == "users-email");
     CHECK(made.rules.at(1).name == "users-email-2");
+}
+
+TEST_CASE("what was renamed twice has one rule, by the pattern used last") {
+    std::vector patterns{pattern("column public.users.email -> mail"), pattern("column public.users.email -> address"), pattern("column public.users.email -> post"),
+                         pattern("relation public.a -> public.b"), pattern("dropped column public.users.x: read as NULL"), pattern("column public.users.x -> y")};
+    patterns[1].last_used += std::chrono::hours{2};
+    patterns[2].last_used += std::chrono::hours{1};
+    auto const made = rules::rules_of(patterns, [](auto const&, auto const&, auto const&) { return false; });
+    auto const id = [&](std::size_t i) { return fmt::format("pattern {}", patterns[i].id); };
+    CHECK(made.left_out == std::vector<std::string>{id(1) + " is newer than " + id(0) + ": column public.users.email -> mail",
+                                                    id(1) + " is newer than " + id(2) + ": column public.users.email -> post",
+                                                    id(5) + " is newer than " + id(4) + ": dropped column public.users.x: read as NULL"});
+    auto const text = rules::export_text(made);
+    INFO(text);
+    std::vector<rules::source> const sources{{"exported.yaml", text}};
+    auto const read = rules::load(sources, std::chrono::sys_seconds{});
+    CHECK(read.problems.empty());
+    REQUIRE(read.rules.size() == 3);
+    CHECK(texts_of(read.rules[0]) == std::vector<std::string>{"column public.users.email -> address"});
+}
+
+TEST_CASE("exported rules have names that a rule file may have, whatever the objects are called") {
+    std::string const longest(63, 'x');
+    std::string umlauts;
+    for (int i = 0; i < 31; ++i) umlauts += "ü";
+    std::vector<std::string> const texts{"column public._users._id -> id",       "column public.-.; -> b", "relation public.Größe -> public.größe",
+                                         "column public." + longest + "." + longest + " -> b", "column public." + umlauts + "." + umlauts + " -> b"};
+    std::vector<learning::pattern> patterns;
+    for (auto const& it : texts) patterns.push_back(pattern(it));
+    patterns.push_back(pattern("enum public.mood.two\nlines -> other.mood.a"));
+    auto const text = rules::export_text(rules::rules_of(patterns, [](auto const&, auto const&, auto const&) { return false; }));
+    INFO(text);
+    std::vector<rules::source> const sources{{"exported.yaml", text}};
+    auto const read = rules::load(sources, std::chrono::sys_seconds{});
+    CHECK(read.problems.empty());
+    REQUIRE(read.rules.size() == texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) CHECK(texts_of(read.rules[i]) == std::vector<std::string>{texts[i]});
+    CHECK(read.rules[0].name == "users--id");
+    CHECK(read.rules[2].name == "größe");
+    CHECK(read.rules[4].name.size() == 89); // 90 would be half an ü
 }

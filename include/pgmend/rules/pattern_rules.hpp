@@ -13,11 +13,11 @@ namespace pgmend::rules {
 
 struct exported_rules {
     std::vector<rule> rules;             ///< each with a comment that says where it came from
-    std::vector<std::string> left_out;   ///< texts of active patterns that no rule can say
+    std::vector<std::string> left_out;   ///< active patterns without a rule, and why: for people
 };
 
-/// Rules for the active patterns, each for its database. A dropped column has one rule for what is read and what is written. Patterns of rules are
-/// left out silently. `is_sequence` says which relation (database, schema, name as it is now) is one.
+/// Rules for the active patterns, each for its database. A dropped column has one rule for what is read and what is written. Of several patterns for
+/// one old name the one used last counts: their rules would contradict each other. Patterns of rules are left out silently. `is_sequence` says which relation (database, schema, name as it is now) is one.
 [[nodiscard]] exported_rules rules_of(std::span<learning::pattern const> patterns,
                                       std::function<bool(std::string const&, std::string const&, std::string const&)> const& is_sequence);
 
