@@ -23,7 +23,7 @@ constexpr key keys[] = {
     {.group = "rule", .name = "function", .type = object_name, .help = "[schema.]function as the old code writes it, without arguments"},
     {.group = "rule", .name = "type", .type = object_name, .help = "[schema.]type as the old code writes it"},
     {.group = "rule", .name = "sequence", .type = object_name, .help = "[schema.]sequence as the old code writes it"},
-    {.group = "rule", .name = "statement", .type = statement, .help = "a statement as the old code sends it, matched token by token; $1 stands for a constant or a parameter"},
+    {.group = "rule", .name = "statement", .type = statement, .help = "a statement as the old code sends it, matched token by token; $1, or :name, stands for a constant or a parameter"},
 
     {.group = "rule", .name = "now", .type = text, .help = "what it is called now: of a column the name alone, of an enum the label alone"},
     {.group = "rule", .name = "gone", .type = mapping, .help = "the column is no more", .children = "gone"},

@@ -2,14 +2,17 @@
 
 #include "expression.hpp"
 #include "keys.hpp"
+#include "parameter_names.hpp"
 #include "written_names.hpp"
 
+#include "pgmend/sql/facts.hpp"
 #include "pgmend/yaml/measure.hpp"
 #include "pgmend/yaml/suggestion.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <iterator>
 
@@ -52,6 +55,14 @@ std::optional<std::chrono::year_month_day> parse_date(std::string_view text) {
 }
 
 std::string with_article(std::vector<std::string_view> const& words) { return yaml::any_of(words); }
+
+/// By its first word; what else a statement does is looked at when it is sent.
+bool may_read(std::string const& statement) {
+    using kind = sql::statement_kind;
+    auto const facts = sql::classify(statement);
+    constexpr std::array reads{kind::select, kind::values, kind::table, kind::with};
+    return !facts.statements.empty() && std::find(reads.begin(), reads.end(), facts.statements.front().kind) != reads.end();
+}
 
 } // namespace
 
@@ -359,7 +370,14 @@ std::optional<action> reader::read_statement(entry const& statement, std::string
         if (!parsed) report(of.value->where, fmt::format("{}: {}", shown, parsed.error().text));
         return parsed;
     };
-    auto shape = sentence("statement", statement, statement_shape::compile(statement.value->text));
+    parameter_names names;
+    auto const numbered = [&](entry const& of) {
+        auto out = names.numbered(of.value->text);
+        if (names.mixed()) report(of.value->where, "parameters are written $1, $2, … or :name; not both in one rule");
+        return out;
+    };
+    auto shape = sentence("statement", statement, statement_shape::compile(numbered(statement)));
+    if (names.mixed()) return std::nullopt;
     if (does == "fallback") {
         auto const before = mistakes_;
         statement_fallback out;
@@ -378,20 +396,21 @@ std::optional<action> reader::read_statement(entry const& statement, std::string
         if (mistakes_ == before && error && answers) report(e.where, "fallback.error goes with nothing else");
         if (mistakes_ == before && !error && !answers) report(e.where, "fallback says nothing; it needs stale, replica or error");
         if (!shape || mistakes_ != before) return std::nullopt;
+        if (answers && !may_read(shape->text())) report(statement.value->where, "a fallback answers reads only: this statement never gets one", severity::warning);
         out.statement = std::move(*shape);
         return out;
     }
-    auto now = sentence("replace", e, replacement_text::compile(e.value->text));
-    if (!shape || !now) return std::nullopt;
+    auto now = sentence("replace", e, replacement_text::compile(numbered(e)));
+    if (!shape || !now || names.mixed()) return std::nullopt;
     auto const lacking = [](std::vector<std::uint32_t> const& all, std::vector<std::uint32_t> const& some) -> std::optional<std::uint32_t> {
         for (auto const n : all)
             if (!std::binary_search(some.begin(), some.end(), n)) return n;
         return std::nullopt;
     };
     if (auto const n = lacking(now->parameters(), shape->parameters()))
-        return report(e.value->where, fmt::format("replace has ${}, which statement does not have", *n)), std::nullopt;
+        return report(e.value->where, fmt::format("replace has {}, which statement does not have", names.called(*n))), std::nullopt;
     if (auto const n = lacking(shape->parameters(), now->parameters()))
-        return report(e.value->where, fmt::format("replace does not have ${}, which statement has: every parameter must be carried over", *n)), std::nullopt;
+        return report(e.value->where, fmt::format("replace does not have {}, which statement has: every parameter must be carried over", names.called(*n))), std::nullopt;
     if (shape->match(scanned_text{now->text()})) report(e.value->where, "replace is what statement is already: it changes nothing", severity::warning);
     return statement_replaced{std::move(*shape), std::move(*now)};
 }

@@ -183,6 +183,26 @@ TEST_CASE("a replacement has the parameters of its statement, no more and no les
     CHECK(about("  - { name: a, statement: SELECT 1, replace: select  1 }") == lines{"r.yaml:2:46: warning: replace is what statement is already: it changes nothing"});
 }
 
+TEST_CASE("parameters of statement rules may have names, which are carried over") {
+    auto const made = [](std::string const& statement, std::string const& replace) {
+        auto const r = one("name: a\n    statement: " + statement + "\n    replace: " + replace);
+        auto const& does = std::get<rules::statement_replaced>(r.does);
+        return lines{does.statement.text(), does.now.text()};
+    };
+    CHECK(made("SELECT a FROM t WHERE b = :customer AND c>:From", "SELECT a FROM u WHERE d > :from AND :Customer IN (b)") ==
+          lines{"SELECT a FROM t WHERE b = $1 AND c>$2", "SELECT a FROM u WHERE d > $2 AND $1 IN (b)"});
+    // Not every colon begins one.
+    CHECK(made("SELECT x[1:n], x[:m], ':a', \":b\", c::text, ARRAY[:one, :two], y[:one] FROM t LIMIT:one", "SELECT :one, :two::int") ==
+          lines{"SELECT x[1:n], x[:m], ':a', \":b\", c::text, ARRAY[$1, $2], y[:one] FROM t LIMIT $1", "SELECT $1, $2::int"});
+    CHECK(about("  - { name: a, statement: \"SELECT a WHERE b = :b\", replace: SELECT 1 }") ==
+          lines{"r.yaml:2:61: error: replace does not have :b, which statement has: every parameter must be carried over"});
+    CHECK(about("  - { name: a, statement: \"SELECT :b\", replace: \"SELECT :b, :c\" }") == lines{"r.yaml:2:49: error: replace has :c, which statement does not have"});
+    CHECK(about("  - { name: a, statement: \"SELECT :b\", replace: \"SELECT $1\" }") ==
+          lines{"r.yaml:2:49: error: parameters are written $1, $2, … or :name; not both in one rule"});
+    CHECK(about("  - { name: a, statement: \"SELECT :b, $1\", fallback: { stale: 5m } }") ==
+          lines{"r.yaml:2:27: error: parameters are written $1, $2, … or :name; not both in one rule"});
+}
+
 TEST_CASE("a name used twice is an error, across files too") {
     CHECK(about("  - { name: a, column: t.a, now: b }\n  - { name: a, column: t.c, now: d }") == lines{R"x(r.yaml:3:13: error: duplicate rule name "a"; it is already in line 2)x"});
     std::array const sources{rules::source{"1.yaml", "rules:\n  - { name: a, column: t.a, now: b }"}, rules::source{"2.yaml", "rules: [ { name: a, column: t.c, now: d } ]"}};
@@ -226,6 +246,9 @@ TEST_CASE("a new name that is itself old is warned about") {
 
 TEST_CASE("a fallback says something, and one thing") {
     auto const says = [](std::string const& what) { return about("  - { name: a, statement: SELECT 1, fallback: { " + what + " } }"); };
+    CHECK(about("  - { name: a, statement: DELETE FROM t, fallback: { stale: 5m } }") ==
+          lines{"r.yaml:2:27: warning: a fallback answers reads only: this statement never gets one"});
+    CHECK(about("  - { name: a, statement: DELETE FROM t, fallback: { error: true } }").empty());
     CHECK(says("replica: maybe") == lines{R"x(r.yaml:2:58: error: fallback.replica must be true or false, not "maybe")x"});
     CHECK(says("replica: false") == lines{"r.yaml:2:37: error: fallback says nothing; it needs stale, replica or error"});
     CHECK(says("error: true, stale: 5m") == lines{"r.yaml:2:37: error: fallback.error goes with nothing else"});

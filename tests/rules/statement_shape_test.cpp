@@ -33,6 +33,8 @@ TEST_CASE("parameters and constants are carried over by number") {
     CHECK(replaced(old_report, new_report, "SELECT id, total FROM invoices WHERE customer = $1") == new_report);
     CHECK(replaced(old_report, new_report, "select ID,total from Invoices where customer=42") ==
           "SELECT id, net + tax AS total FROM billing.invoices WHERE customer_id = 42");
+    CHECK(replaced(old_report, new_report, "SELECT id,total FROM invoices WHERE customer=-42") ==
+          "SELECT id, net + tax AS total FROM billing.invoices WHERE customer_id = (-42)");
     CHECK(replaced("SELECT a FROM t WHERE b = $1 AND c = $2", "SELECT a FROM u WHERE c = $2 AND b = $1", "SELECT a FROM t WHERE b = $2 AND c = $1") ==
           "SELECT a FROM u WHERE c = $1 AND b = $2");
     CHECK(replaced("SELECT $2, $1", "SELECT $1, $2", "SELECT 'two', 'one'") == "SELECT 'one', 'two'");
