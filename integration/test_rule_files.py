@@ -162,6 +162,10 @@ MISTAKES = """rules:
   - {{ name: labels, statement: "SELECT id FROM users", replace: "SELECT id AS key FROM users", when: {{ database: {database} }} }}
   - {{ name: types, statement: "SELECT email_address FROM users", replace: "SELECT email_address::varchar AS email_address FROM users", when: {{ database: {database} }} }}
   - {{ name: missing, statement: "SELECT x FROM gone", replace: "SELECT y AS x FROM users", when: {{ database: {database} }} }}
+  - {{ name: read, column: users.flag, gone: {{ read: "nosuch IS NULL" }}, when: {{ database: {database} }} }}
+  - {{ name: default, column: users.id, default: "'one'", when: {{ database: {database} }} }}
+  - {{ name: fine, column: users.other, gone: {{ read: "id + 1", write: discard }} }}
+  - {{ name: fine-too, column: users.email_address, default: "now()::text" }}
 """
 
 
@@ -171,14 +175,16 @@ def test_what_the_server_does_not_bear_out_is_told_by_check_at_the_start_and_on_
     expected = (":3:5: warning: rule column: in database {0} public.users has no column \"full_nam\"; did you mean \"full_name\"?",
                 ":4:5: warning: rule labels: in database {0} replace answers with other columns: key (type 23), not id (type 23)",
                 ":5:5: warning: rule types: in database {0} replace answers with other columns: email_address (type 1043), not email_address (type 25)",
-                ":6:5: warning: rule missing: in database {0} PostgreSQL refuses what replace says: column \"y\" does not exist (42703)")
+                ":6:5: warning: rule missing: in database {0} PostgreSQL refuses what replace says: column \"y\" does not exist (42703)",
+                ":7:5: warning: rule read: in database {0} PostgreSQL refuses what gone.read says: column \"nosuch\" does not exist (42703)",
+                ":8:5: warning: rule default: in database {0} PostgreSQL refuses what default says: invalid input syntax for type integer: \"one\" (22P02)")
     expected = [f"{rules}/shop.yaml{it.format(database)}" for it in expected]
     proxy = harness.Pgmend(postgres, start=False, rules=str(rules), control=f"user=postgres dbname={database}")
     done = subprocess.run([harness.BINARY, "check", "-c", proxy.config_path], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr.splitlines()) == (0, expected)
     proxy = start_pgmend(rules=str(rules), control="user=postgres")
     told = proxy.wait_for_event("rules.doubtful")
-    assert (told["count"], told["reason"].splitlines()) == (4, expected)
+    assert (told["count"], told["reason"].splitlines()) == (6, expected)
     proxy.reload()
     harness.wait_until(lambda: count(proxy, "rules.doubtful") == 2, "it is told again")
 

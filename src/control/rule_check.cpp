@@ -35,20 +35,30 @@ struct doubt {
     bool near{true}; ///< the relations are there: this is the database that the rule is for
 };
 
+/// What PostgreSQL has against `what`; nothing where it was not asked for lack of a connection.
+std::optional<doubt> refusal_of(pg::error const& e, std::string_view what) {
+    if (e.sqlstate.empty()) return std::nullopt;
+    if (e.sqlstate == "42501") return doubt{fmt::format("what {} says could not be checked with the rights of the control connection: {} ({})", what, e.text, e.sqlstate)};
+    bool const elsewhere = e.sqlstate == "42P01" || e.sqlstate == "3F000"; // no such table, no such schema
+    return doubt{fmt::format("PostgreSQL refuses what {} says: {} ({})", what, e.text, e.sqlstate), !elsewhere};
+}
+
 std::optional<doubt> problem_of(pg::blocking_connection& to, rules::statement_replaced const& says) {
     auto const now = to.describe(says.now.text(), patience);
-    if (!now && now.error().sqlstate.empty()) return std::nullopt; // not said
-    if (!now) {
-        bool const elsewhere = now.error().sqlstate == "42P01" || now.error().sqlstate == "3F000"; // no such table, no such schema
-        return doubt{fmt::format("PostgreSQL refuses what replace says: {} ({})", now.error().text, now.error().sqlstate), !elsewhere};
-    }
+    if (!now) return refusal_of(now.error(), "replace");
     auto const before = to.describe(says.statement.text(), patience);
     if (before && !same_columns(*before, *now)) return doubt{fmt::format("replace answers with other columns: {}, not {}", columns_of(*now), columns_of(*before))};
     return std::nullopt;
 }
 
-/// One for each rule that PostgreSQL does not take as it is.
-std::vector<yaml::problem> check_replacements(watcher_settings const& settings, rules::rule_set const& rules, std::vector<watched_database> const& databases,
+std::optional<doubt> problem_of(pg::blocking_connection& to, rules::rule const& rule, std::string const& probe) {
+    if (auto const* const says = std::get_if<rules::statement_replaced>(&rule.does)) return problem_of(to, *says);
+    auto const described = to.describe(probe, patience);
+    return described ? std::nullopt : refusal_of(described.error(), std::holds_alternative<rules::column_gone>(rule.does) ? "gone.read" : "default");
+}
+
+/// One for each rule whose SQL PostgreSQL does not take as it is.
+std::vector<yaml::problem> check_texts(watcher_settings const& settings, rules::rule_set const& rules, std::vector<watched_database> const& databases,
                                               std::function<bool()> const& stop) {
     std::map<std::string, std::unique_ptr<pg::blocking_connection>> connections;
     auto const connection = [&](std::string const& database) -> pg::blocking_connection* {
@@ -62,8 +72,8 @@ std::vector<yaml::problem> check_replacements(watcher_settings const& settings, 
     std::vector<yaml::problem> out;
     for (auto const& rule : rules.rules()) {
         if (stop()) break;
-        auto const* const says = std::get_if<rules::statement_replaced>(&rule.does);
-        if (says == nullptr || rule.mode == rules::rule_mode::off) continue;
+        if (rule.mode == rules::rule_mode::off) continue;
+        bool const replaces = std::holds_alternative<rules::statement_replaced>(rule.does);
         // Good where it fits one of the databases that it may be for; else the first one that has its tables is told about, or the first.
         std::string told;
         bool told_near = false;
@@ -71,9 +81,11 @@ std::vector<yaml::problem> check_replacements(watcher_settings const& settings, 
         for (auto const& database : databases) {
             auto const& only = rule.when.databases;
             if (!database.schema || (!only.empty() && std::find(only.begin(), only.end(), database.name) == only.end())) continue;
+            auto const probe = replaces ? std::string{} : rules::probe_of(rule, database.schema->current());
+            if (!replaces && probe.empty()) continue;
             auto* const to = connection(database.name);
             if (to == nullptr || stop()) continue;
-            auto const what = problem_of(*to, *says);
+            auto const what = problem_of(*to, rule, probe);
             good = !what;
             if (good) break;
             if (!told.empty() && !(what->near && !told_near)) continue;
@@ -93,7 +105,7 @@ std::vector<yaml::problem> check_rules(watcher_settings const& settings, rules::
     for (auto const& d : databases)
         if (d.schema) schemas.push_back({d.name, &d.schema->current()});
     auto found = rules::check_against(rules, schemas);
-    auto said = check_replacements(settings, rules, databases, stop);
+    auto said = check_texts(settings, rules, databases, stop);
     if (said.empty()) return found;
     // Both go through the rules in their order; of a rule that both have found PostgreSQL's word is told.
     std::vector<yaml::problem> out;

@@ -2,6 +2,7 @@
 
 #include "written_names.hpp"
 
+#include "pgmend/sql/names.hpp"
 #include "pgmend/sql/parse.hpp"
 #include "pgmend/yaml/suggestion.hpp"
 
@@ -276,6 +277,22 @@ std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_
         if (!good && possible > 0) out.push_back({r.where.file, r.where.line, r.where.column, yaml::severity::warning, std::move(told)});
     }
     return out;
+}
+
+std::string probe_of(rule const& of, catalog::snapshot const& schema) {
+    auto const* const gone = std::get_if<column_gone>(&of.does);
+    auto const* const filled = std::get_if<column_default>(&of.does);
+    if (filled == nullptr && (gone == nullptr || !gone->read)) return {};
+    auto const& column = gone != nullptr ? gone->column : filled->column;
+    auto const& all = schema.relations();
+    auto const table = std::find_if(all.begin(), all.end(), [&](auto const& it) {
+        bool const named = it->name == column.table && (column.schema.empty() || it->schema == column.schema);
+        return named && (gone != nullptr || it->find_column(std::string_view{column.column}) != nullptr);
+    });
+    if (table == all.end()) return {};
+    auto const name = written(object_name{(*table)->schema, (*table)->name});
+    if (gone != nullptr) return fmt::format("SELECT ({}) FROM {}", *gone->read, name);
+    return fmt::format("INSERT INTO {} ({}) VALUES (({}))", name, sql::quoted_name(column.column), filled->expression);
 }
 
 } // namespace pgmend::rules

@@ -22,4 +22,8 @@ struct named_schema {
 /// A database's search path is not known here: a name without schema is looked for in all of them. Rules that are off are left out.
 [[nodiscard]] std::vector<yaml::problem> check_against(rule_set const& rules, std::span<named_schema const> databases);
 
+/// An expression of a rule (`gone.read`, `default`) where it would stand: a statement for PostgreSQL to analyse, not to run. Empty: the rule has none,
+/// or its table is not in this database.
+[[nodiscard]] std::string probe_of(rule const& of, catalog::snapshot const& schema);
+
 } // namespace pgmend::rules
