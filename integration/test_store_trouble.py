@@ -205,6 +205,9 @@ def test_a_role_with_the_documented_grants_will_do(start_pgmend: Any, postgres: 
     with psycopg.connect(harness.conninfo(memory.port, "memory", "shop_team"), autocommit=True) as team:
         for table in ("patterns", "drift", "heal_audit", "heal_audit_values"):
             assert team.execute(f"SELECT DISTINCT database FROM pgmend.{table}").fetchall() == [(database,)], table
+        for command in (["report"], ["rules", "export"], ["dead-letters", "list"], ["schema", "diff", "--database", database]):
+            said = harness.run([harness.BINARY, *command, "--state", f"postgresql://shop_team@{harness.HOST}:{memory.port}/memory"]).stdout
+            assert said and "other" not in said, command
         for statement in ("DELETE FROM pgmend.patterns", "UPDATE pgmend.patterns SET state = 'active'", "INSERT INTO pgmend.readers VALUES ('shop_team', '*')",
                           "SELECT * FROM pgmend.readers", "SELECT * FROM pgmend.circuit_breaker_state"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
