@@ -117,6 +117,8 @@ def test_conditions_and_modes_decide_for_whom(shop):
             connection.execute("SELECT email FROM users")
         with pytest.raises(psycopg.errors.UndefinedTable):
             connection.execute("SELECT city FROM customers")
+    told = shop.proxy.wait_for_event("statement.observed", lambda e: e["database"] == shop.database)
+    assert (told["pattern"], told["after"]) == ("rule b: relation public.customers -> crm.clients", "SELECT city FROM crm.clients AS customers")
     with shop.connect(application_name="old-shop") as connection:
         assert connection.execute("SELECT email FROM users WHERE id = 1").fetchall() == [("a@x",)]
 
@@ -128,6 +130,36 @@ def test_a_name_that_is_live_means_what_it_means(shop):
     shop.write("rules: [ { name: a, column: users.created_at, now: email_address, when: { application_name: ^old } } ]")
     with shop.connect(application_name="old") as connection:
         assert answer(connection, "SELECT created_at FROM users WHERE id = 1") == (["created_at"], [("a@x",)])
+
+
+def test_rules_speak_of_columns_that_pgmend_never_saw(shop, postgres):
+    shop.write("rules: [ { name: flag, column: users.legacy_flag, gone: { read: \"newer > 5\", write: discard } }, { name: sad, enum: mood.sad, now: unhappy },"
+               " { name: region, column: orders.region, default: \"'eu'\" } ]")
+    with shop.connect() as connection:
+        for prepare in (False, True, True):
+            found = connection.execute("SELECT id, legacy_flag FROM users WHERE legacy_flag = %s ORDER BY id", (True,), prepare=prepare)
+            assert [c.name for c in found.description] == ["id", "legacy_flag"] and found.fetchall() == [(2, True)]
+            number = 10 + connection.execute("SELECT count(*) FROM users").fetchone()[0]
+            assert connection.execute("INSERT INTO users (id, legacy_flag) VALUES (%s, %s)", (number, True), prepare=prepare).rowcount == 1
+        assert connection.execute("UPDATE users SET legacy_flag = true, feeling = 'sad' WHERE id = 2").rowcount == 1
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.execute("SELECT *, legacy_flag FROM users")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.execute("SELECT legacy_flags FROM users")
+        assert connection.execute("INSERT INTO orders (id) SELECT id FROM users ORDER BY 1").rowcount == 5
+    assert postgres.run("SELECT feeling::text, (SELECT string_agg(region, '') FROM orders) FROM users WHERE id = 2", database=shop.database) == [("unhappy", "eu" * 5)]
+
+
+def test_parameters_of_statement_rules_may_have_names(shop):
+    shop.write("""rules:
+  - name: report
+    statement: SELECT id, total FROM invoices WHERE customer = :customer AND total > :least
+    replace:   SELECT id, net + tax AS total FROM billing.invoices WHERE net + tax > :least AND customer_id = :customer
+""")
+    with shop.connect() as connection:
+        assert answer(connection, "SELECT id, total FROM invoices WHERE customer = %s AND total > %s", (1, 3)) == (["id", "total"], [(7, 12)])
+        assert answer(connection, "select id,total from invoices where customer=+1 and total>-3") == (["id", "total"], [(7, 12)])
+        assert answer(connection, "SELECT id, total FROM invoices WHERE customer = 1 AND total > 12") == (["id", "total"], [])
 
 
 def test_rules_heal_while_the_catalog_cannot_be_read(tmp_path, start_pgmend, postgres, database):

@@ -180,6 +180,13 @@ void print_plan(inquiry const& it, healing::plan const& plan, std::string_view s
 void print_refusal(inquiry const& it, healing::refusal const& refused, std::string_view sql, std::ostream& out) {
     line(out, "refused", fmt::format("{}: {}", healing::name_of(refused.kind), refused.reason));
     for (auto const& one : refused.proposals) {
+        if (one.patterns.empty()) { // a rule that only observes
+            for (auto const& pattern : one.what.patterns) line(out, "pattern", pattern + state_of(it, pattern));
+            line(out, "mode", "observe: this would be done, and is not");
+            out << '\n';
+            print_diff(sql, one.what.sql, out);
+            continue;
+        }
         std::vector<std::string> patterns;
         for (auto const& pattern : one.patterns) patterns.push_back(pattern + state_of(it, pattern));
         line(out, "proposal", fmt::format("{} ({}): {}", fmt::join(patterns, "; "), learning::name_of(one.what.evidence), one.note));
@@ -241,7 +248,7 @@ int explain(explain_options const& options, std::ostream& out, std::ostream& err
 
     line(out, "database", fmt::format("{}, version {} of its schema, {} known, from {}", it.database, it.schema->generation(), it.schema->versions().size(), it.source));
     line(out, "session", fmt::format("{}search_path {}", user.empty() ? "" : "role " + user + ", ", fmt::join(it.shown_path, ", ")));
-    if (!it.rules->empty()) line(out, "rules", fmt::format("{}", loaded.files));
+    if (!it.rules->empty()) line(out, "rules", fmt::format("{} in {} file{}", it.rules->rules().size(), loaded.files, loaded.files == 1 ? "" : "s"));
 
     session::database_judge judge{std::make_shared<base::published<catalog::history> const>(it.schema)};
     judge.configure(it.settings.healing, it.rules, it.book);

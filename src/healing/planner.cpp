@@ -168,9 +168,6 @@ std::optional<verdict> search::by_statement_rule() const {
     if (auto const* failed = std::get_if<sql::unresolved>(&outcome)) {
         return refusal{fmt::format("the replacement of rule \"{}\" does not fit: {}", rule.name, failed->text), refusal_kind::unproven, {}};
     }
-    if (rule.mode == rules::rule_mode::observe) {
-        return refusal{fmt::format("rule \"{}\" only observes", rule.name), refusal_kind::observe, {}};
-    }
     auto const& meant = std::get<sql::resolution>(outcome);
     plan made;
     made.pattern = "rule " + rule.name;
@@ -270,7 +267,9 @@ verdict search::allowed(plan made, std::vector<std::string> approval, std::strin
         }
     }
     if (auto const* rule = observed(made.patterns, known_.rules)) {
-        return refusal{fmt::format("rule {} is in mode observe: {}", rule->name, made.pattern), refusal_kind::observe, {}};
+        refusal observes{fmt::format("rule {} is in mode observe: {}", rule->name, made.pattern), refusal_kind::observe, {}};
+        observes.proposals.push_back({std::move(made), {}, {}}); // what it would do; nothing that a person could approve
+        return observes;
     }
     auto const may = known_.policy.what(made.evidence, writes);
     if (may == action::off) {

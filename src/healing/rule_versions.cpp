@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -38,6 +39,7 @@ class undoing {
     void functions(rules::rule const& by, rules::object_renamed const& says, std::string const& schema);
     void type(rules::rule const& by, rules::object_renamed const& says, std::string const& schema);
     void column(rules::rule const& by, rules::column_renamed const& says);
+    void gone(rules::column_gone const& says);
     void label(rules::rule const& by, rules::label_renamed const& says);
     void forget(std::string_view schema, std::string_view name);
     [[nodiscard]] std::set<catalog::oid> tables(std::string_view schema, std::string_view name) const;
@@ -65,6 +67,7 @@ class undoing {
     std::vector<version_builder> builders_;
     version_builder overriding_{versions_.now};
     std::map<std::size_t, version_builder> cleaned_; ///< by index in versions_.earlier
+    std::map<catalog::oid, std::int16_t> made_up_;   ///< by relation: the newest number of a column that only rules know
     bool overrides_{false};
     std::shared_ptr<rule_versions> out_{std::make_shared<rule_versions>()};
 };
@@ -101,10 +104,13 @@ std::string undoing::home(std::string_view rule_schema, std::string_view name, s
     if (!rule_schema.empty()) return std::string{rule_schema};
     if (auto written = written_schema(name); !written.empty()) return written;
     if (!fallback.empty()) return std::string{fallback};
-    for (auto const& it : asked_.session.search_path) {
-        if (!it.starts_with("pg_")) return it;
-    }
-    return "public";
+    // Not the "$user" that does not exist: patterns would be named after whoever was first.
+    auto const possible = [](std::string const& it) { return !it.starts_with("pg_"); };
+    auto const lives = [&](std::string const& it) { return possible(it) && (versions_.now.find_schema(it) != nullptr || versions_.now.has_schema(it)); };
+    auto const& path = asked_.session.search_path;
+    auto found = std::find_if(path.begin(), path.end(), lives);
+    if (found == path.end()) found = std::find_if(path.begin(), path.end(), possible);
+    return found != path.end() ? *found : "public";
 }
 
 /// What is gone and had the name: the rule knows better what became of it.
@@ -305,6 +311,28 @@ void undoing::column(rules::rule const& by, rules::column_renamed const& says) {
     if (done == 0 && !missing.empty()) problem(by, missing);
 }
 
+/// A column that is in no version that is known was there once all the same: the rule says so. Its type is not known, nor its place in `*`.
+void undoing::gone(rules::column_gone const& says) {
+    auto const& name = says.column.column;
+    for (auto const id : tables(says.column.schema, says.column.table)) {
+        auto const& table = *versions_.now.find(id);
+        bool known = table.find_column(std::string_view{name}) != nullptr;
+        auto last = table.columns.empty() ? std::int16_t{0} : table.columns.back().number;
+        for (auto const& version : versions_.earlier) {
+            auto const* was = version->find(id);
+            if (was == nullptr) continue;
+            known = known || was->find_column(std::string_view{name}) != nullptr;
+            for (auto const& it : was->columns) last = std::max(last, it.number);
+        }
+        if (known) continue; // with its number, type and place
+        auto& made = made_up_[id];
+        made = std::max(made, last);
+        if (made == std::numeric_limits<std::int16_t>::max()) continue;
+        ++made;
+        undo(false, [&](version_builder& in) { return in.add_column(id, made, name); });
+    }
+}
+
 void undoing::label(rules::rule const& by, rules::label_renamed const& says) {
     std::size_t done = 0;
     std::set<catalog::oid> types;
@@ -358,6 +386,7 @@ bool undoing::run() {
     for (auto const* it : which) {
         if (auto const* says = std::get_if<rules::object_renamed>(&it->does)) object(*it, *says);
         if (auto const* says = std::get_if<rules::column_renamed>(&it->does)) column(*it, *says);
+        if (auto const* says = std::get_if<rules::column_gone>(&it->does)) gone(*says);
         if (auto const* says = std::get_if<rules::label_renamed>(&it->does)) label(*it, *says);
     }
     return true;

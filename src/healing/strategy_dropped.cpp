@@ -41,6 +41,7 @@ class dropped_columns {
     std::string read(gone const& it);
     [[nodiscard]] bool target(sql::reference const& it, gone const& what);
     void reference(sql::reference const& it, std::size_t index, gone const& what);
+    [[nodiscard]] bool place_unknown(gone const& what);
     [[nodiscard]] bool is_lost(std::uint32_t byte) const;
     void star(sql::star const& it);
     void positional(sql::positional_target const& it);
@@ -89,12 +90,21 @@ rules::column_gone const* dropped_columns::rule_for(gone const& it) {
 
 /// What is written where the column was read. The comment keeps the place of an expression that knows the names of today.
 std::string dropped_columns::read(gone const& it) {
+    auto const* const rule = rule_for(it);
+    if (it.column->type == 0) { // known to the rule alone: what it says to read has a type of its own
+        if (rule == nullptr || !rule->read) {
+            fail(fmt::format("column \"{}\" was dropped, and its rule does not say what to read", it.full()));
+            return {};
+        }
+        auto text = fmt::format("(NULL/*pgmend {}*/)", made_.late.size());
+        made_.late.emplace_back(text, fmt::format("({})", *rule->read));
+        return text;
+    }
     auto const type = written_type(*past_.version, it.column->type, it.column->type_modifier);
     if (!type) {
         fail(fmt::format("column \"{}\" was dropped, and its type cannot be written", it.full()));
         return {};
     }
-    auto const* rule = rule_for(it);
     if (rule != nullptr && !rule->read) fail(fmt::format("column \"{}\" was dropped, and its rule does not say what to read", it.full()));
     auto const place = rule != nullptr ? fmt::format("/*pgmend {}*/", made_.late.size()) : std::string{};
     auto text = fmt::format("(NULL{}::{})", place, *type);
@@ -138,6 +148,13 @@ void dropped_columns::reference(sql::reference const& it, std::size_t index, gon
     }
 }
 
+/// True: only a rule knows of the column, and the statement depends on where in the table it was.
+bool dropped_columns::place_unknown(gone const& what) {
+    if (what.column->type != 0) return false;
+    fail(fmt::format("column \"{}\" is known to a rule alone, and nobody knows where in the table it was", what.full()));
+    return true;
+}
+
 bool dropped_columns::is_lost(std::uint32_t byte) const {
     return std::any_of(lost_.begin(), lost_.end(), [&](auto const& it) { return byte >= it.first.begin && byte < it.first.end; });
 }
@@ -148,6 +165,7 @@ void dropped_columns::star(sql::star const& it) {
     if (!it.certain) return fail("a * covers a dropped column, and no single version fits the statement");
     std::string list;
     for (auto const& column : it.columns) {
+        if (auto const what = find(column.relation, column.column); what && place_unknown(*what)) return;
         if (column.qualifier.empty()) return fail("a * covers columns that cannot be written out (a join with USING)");
         if (!list.empty()) list += ", ";
         if (auto const what = find(column.relation, column.column)) {
@@ -166,6 +184,7 @@ void dropped_columns::positional(sql::positional_target const& it) {
     std::string list;
     for (std::size_t i = 0; i < it.columns.size(); ++i) {
         if (auto const what = find(it.relation, it.columns[i])) {
+            if (place_unknown(*what)) return;
             out.emplace_back(i, *what);
             continue;
         }
@@ -343,7 +362,7 @@ void dropped_columns::keep_parameters() {
             }
             if (elsewhere) continue;
             bool const alone = tokens_.at(span.begin) == i && tokens_[i].end == span.end;
-            types[n - 1] = alone ? type : 25; // inside an expression its type is not known: text takes whatever is sent as text
+            types[n - 1] = alone && type != 0 ? type : 25; // inside an expression its type is not known: text takes whatever is sent as text
             any = true;
         }
     }

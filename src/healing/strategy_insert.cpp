@@ -171,6 +171,28 @@ adapted other_conflict_target(situation const& at, sql::resolution const& now) {
     return not_drift("no version of this schema had a unique key for this ON CONFLICT");
 }
 
+namespace {
+
+/// The last token of the list that follows `select`. Nothing: where it ends is not clear, or there are several lists.
+std::optional<std::size_t> end_of_list(token_view const& tokens, std::size_t select, std::uint32_t end) {
+    static constexpr std::string_view enders[] = {"from", "where", "group", "having", "window", "order", "limit", "offset", "fetch", "for", "on", "returning"};
+    std::optional<std::size_t> last;
+    for (auto i = select + 1; i < tokens.size() && tokens[i].begin < end && !tokens.is(i, ";"); ++i) {
+        bool const several = tokens.is(i, "union") || tokens.is(i, "intersect") || tokens.is(i, "except") || tokens.is(i, "into");
+        if (several || (i == select + 1 && tokens.is(i, "distinct"))) return std::nullopt;
+        bool const compares = tokens.is(i, "from") && tokens.is(i - 1, "distinct"); // IS DISTINCT FROM
+        if (!last && !compares && std::any_of(std::begin(enders), std::end(enders), [&](auto word) { return tokens.is(i, word); })) last = i - 1;
+        if (tokens.is(i, "(") || tokens.is(i, "[")) {
+            i = tokens.closing(i);
+            if (i == token_view::none) return std::nullopt;
+        }
+        if (i + 1 == tokens.size() || tokens[i + 1].begin >= end || tokens.is(i + 1, ";")) last = last.value_or(i);
+    }
+    return last && *last > select ? last : std::nullopt;
+}
+
+} // namespace
+
 adapted required_defaults(situation const& at, sql::resolution const& now) {
     if (at.known.rules == nullptr || at.known.rules->empty() || !now.writes) return not_drift("no rule has a default");
     token_view const tokens{at.text.text(), at.text.tokens()};
@@ -186,8 +208,10 @@ adapted required_defaults(situation const& at, sql::resolution const& now) {
         wanted.emplace_back(column, rule);
     }
     if (wanted.empty()) return not_drift("no rule has a default for a column that the INSERT leaves out");
-    if (!tokens.is(values, "values")) {
-        return refusal{"a rule has a default, but the INSERT has no VALUES", refusal_kind::not_understood, {}};
+    bool const of_select = tokens.is(values, "select") && !columns.empty();
+    auto const selected = of_select ? end_of_list(tokens, values, at.text.statements()[at.index].end) : std::nullopt;
+    if (!selected && !tokens.is(values, "values")) {
+        return refusal{"a rule has a default, but the INSERT has neither VALUES nor a plain SELECT", refusal_kind::not_understood, {}};
     }
     adaptation made;
     made.evidence = evidence::rule;
@@ -212,7 +236,8 @@ adapted required_defaults(situation const& at, sql::resolution const& now) {
         auto const after = tokens[insert->source - 1].end;
         made.edits.push_back({after, after, fmt::format(" ({}{})", list, names)});
     }
-    for (auto row = values + 1; tokens.is(row, "("); ++row) {
+    if (selected) made.edits.push_back({tokens[*selected].end, tokens[*selected].end, expressions});
+    for (auto row = values + 1; !selected && tokens.is(row, "("); ++row) {
         auto const close = tokens.closing(row);
         if (close == token_view::none || tokens.items(row).size() != columns.size()) {
             return refusal{"a row of VALUES has another number of values than there are columns", refusal_kind::not_understood, {}};

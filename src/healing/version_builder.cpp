@@ -56,6 +56,13 @@ bool version_builder::name_column(catalog::oid relation_id, std::int16_t number,
     return true;
 }
 
+bool version_builder::add_column(catalog::oid relation_id, std::int16_t number, std::string const& name) {
+    auto& it = relation(relation_id);
+    bool const there = std::any_of(it.columns.begin(), it.columns.end(), [&](auto const& column) { return column.name == name; });
+    if (!there) it.columns.push_back({.number = number, .name = name});
+    return true;
+}
+
 bool version_builder::name_label(catalog::oid type_id, catalog::oid label, std::string const& name) {
     if (named_labels_.contains(label)) return false;
     auto& it = type(type_id);

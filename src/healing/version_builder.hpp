@@ -24,6 +24,8 @@ class version_builder {
     bool name_type(catalog::oid id, std::string const& schema, std::string const& name);
     bool name_column(catalog::oid relation, std::int16_t number, std::string const& name);
     bool name_label(catalog::oid type, catalog::oid label, std::string const& name);
+    /// One that no version had, of no known type: the last.
+    bool add_column(catalog::oid relation, std::int16_t number, std::string const& name);
 
     void hide_relation(catalog::oid id) { hidden_relations_.insert(id); }
     void hide_function(catalog::oid id) { hidden_functions_.insert(id); }

@@ -195,6 +195,12 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
         heal.counted = true;
         count_refusal(refused->kind);
         report(*refused);
+        if (refused->kind != healing::refusal_kind::observe || heal.proposed.empty()) co_return false;
+        // A rule that only observes: would PostgreSQL have taken it?
+        heal.planned = true;
+        auto const verified = co_await converse_with(machine, machine.verify(heal.plan));
+        if (verified == step::verified) heal.reason.clear();
+        else heal.reason = machine.reason();
         co_return false;
     }
     if (std::holds_alternative<healing::fits>(verdict)) {

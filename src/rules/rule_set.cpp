@@ -78,7 +78,10 @@ rule_set::rule_set(std::vector<rule> rules, std::uint64_t generation) : rules_{s
                            renaming_[a.column.column].push_back(&r);
                            if (a.column.table != a.column.column) renaming_[a.column.table].push_back(&r);
                        },
-                       [&](column_gone const& a) { put(columns_, key(a.column.table, a.column.column), a.column.column); },
+                       [&](column_gone const& a) {
+                           put(columns_, key(a.column.table, a.column.column), a.column.column);
+                           renaming_[a.column.column].push_back(&r);
+                       },
                        [&](column_default const& a) { put(defaults_, a.column.table, a.column.table); },
                        [&](label_renamed const& a) {
                            put(labels_, a.label, a.label);

@@ -64,6 +64,7 @@ std::vector<std::string> relation_glimpse::names_for(std::string_view sql, rules
         before = names.size();
         for (auto const* rule : rules.renaming(std::vector<std::string>{names})) {
             if (auto const* column = std::get_if<rules::column_renamed>(&rule->does)) names.push_back(column->column.table);
+            else if (auto const* gone = std::get_if<rules::column_gone>(&rule->does)) names.push_back(gone->column.table);
             else if (auto const* object = std::get_if<rules::object_renamed>(&rule->does)) names.insert(names.end(), {object->object.name, object->now.name});
         }
         std::sort(names.begin(), names.end());
