@@ -452,3 +452,22 @@ def test_a_dead_letter_means_later_what_it_meant_in_its_session(proxy: harness.P
     assert kinds() == [("é",), ("x",)]
     subprocess.run([harness.PG_BIN / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", harness.conninfo(postgres.port, events)], input=script, check=True)
     assert kinds() == [("ä\n\\n",), ("é",), ("x",), ("x",)]
+
+
+def test_two_retries_at_a_time_store_nothing_twice(proxy: harness.Pgmend, postgres: harness.Postgres, events: str) -> None:
+    with app(proxy, events) as loader:
+        assert loader.execute(BATCH).rowcount == 3
+    postgres.run("ALTER TABLE events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_kind_check", "ALTER TABLE events ALTER id DROP NOT NULL, ALTER kind DROP NOT NULL",
+                 database=events)
+    command = [harness.BINARY, "dead-letters", "retry", "-c", proxy.config_path]
+    both = [subprocess.Popen(command, cwd=proxy.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [it.communicate(timeout=harness.LIMIT) for it in both]
+    assert sum(out.count(": stored") for out, _ in said) == 3, said
+    assert len(stored(postgres, events)) == 6 and [row[2] for row in letters(proxy)] == ["retried"] * 3
+    with app(proxy, events) as loader:
+        postgres.run("ALTER TABLE events ADD CHECK (id <> 7)", database=events)
+        assert loader.execute("INSERT INTO events VALUES (8, 'a'), (7, 'b')").rowcount == 1
+    with postgres.connect(events) as other:
+        other.execute("SELECT pg_advisory_lock(7301846592087014)")
+        refused = harness.run(command, cwd=proxy.directory, check=False)
+        assert refused.returncode == 1 and "another retry is under way in database " + events in refused.stderr

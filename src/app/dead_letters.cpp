@@ -11,14 +11,17 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <ostream>
+#include <set>
 
 namespace pgmend::app {
 namespace {
 
 constexpr std::chrono::seconds patience{30};
+constexpr std::int64_t retry_lock = 7301846592087014; // any number, the same for all; one of store's is beside it
 
 bool waits(state::dead_letter const& it) { return it.state == "waiting"; }
 
@@ -62,9 +65,22 @@ int retry(std::vector<state::dead_letter> const& letters, std::string const& pla
         return control::login_parameters(watcher_settings_of(settings), database);
     };
     std::map<std::string, std::unique_ptr<pg::blocking_connection>> connections;
+    std::set<std::string> elsewhere; // databases in which another retry is under way
+    std::set<std::uint64_t> done_before;
+    // One at a time in a database; and what another one did until now was not known when the letters were read.
+    auto const take = [&](pg::blocking_connection& to) -> base::result<bool> {
+        auto const taken = to.query(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", retry_lock), patience);
+        if (!taken) return base::fail(base::errc::system, taken.error().text);
+        if (taken->front().text(0, 0) != "t") return false;
+        auto const now = store::read_records(place);
+        if (!now) return now.error();
+        for (auto const& it : now->dead_letters)
+            if (!waits(it)) done_before.insert(it.id);
+        return true;
+    };
     bool well = true;
     for (auto const& it : letters) {
-        if (!waits(it)) continue;
+        if (!waits(it) || elsewhere.contains(it.database)) continue;
         auto const fail = [&](std::string const& why) {
             err << fmt::format("pgmend: {}: {}\n", it.id, why);
             well = false;
@@ -82,11 +98,18 @@ int retry(std::vector<state::dead_letter> const& letters, std::string const& pla
                 to.reset();
                 continue;
             }
+            auto const taken = take(*to);
+            if (!taken || !*taken) {
+                fail(taken ? fmt::format("another retry is under way in database {}", it.database) : taken.error().text);
+                elsewhere.insert(it.database);
+                continue;
+            }
         }
+        if (done_before.contains(it.id)) continue;
         auto stored = to->query("BEGIN;" + preparation_of(it), patience);
         if (stored) stored = to->query(it.statement + ";COMMIT", patience);
         if (!stored) {
-            fail(stored.error().text);
+            fail(stored.error().text + (to->is_open() ? "" : "; whether it is stored now is not known: look before the next retry"));
             if (to->is_open()) (void)to->query("ROLLBACK", patience);
             else to.reset();
             continue;
