@@ -162,6 +162,26 @@ def test_parameters_of_statement_rules_may_have_names(shop):
         assert answer(connection, "SELECT id, total FROM invoices WHERE customer = 1 AND total > 12") == (["id", "total"], [])
 
 
+def test_a_statement_rule_is_for_one_of_several_statements_too(shop):
+    shop.write(RULES + """
+  - name: cheaper
+    statement: SELECT net FROM billing.invoices WHERE id = :id
+    replace:   SELECT net - 1 AS net FROM billing.invoices WHERE id = :id
+""")
+    old, other = "SELECT id, total FROM invoices WHERE customer = 1", "SELECT net FROM billing.invoices WHERE id = 7"
+    with shop.connect() as connection:
+        for text, expected in ((f"SELECT 5; {old}; SELECT 6", [(5,), (7, 12), (6,)]),           # refused by PostgreSQL
+                               (f"{old} /* a */;; SELECT email FROM users WHERE id = 2", [(7, 12), ("b@x",)]),
+                               (f"SELECT 5; {other}", [(5,), (9,)]),                               # accepted
+                               (f"SELECT ';'; {other} -- ; end", [(";",), (9,)])):
+            for _ in range(2):
+                cursor = connection.execute(text)
+                found = [cursor.fetchone()]
+                while cursor.nextset():
+                    found.append(cursor.fetchone())
+                assert found == expected, text
+
+
 def test_rules_heal_while_the_catalog_cannot_be_read(tmp_path, start_pgmend, postgres, database):
     """The control user was never let in: what rules need is asked in the client's own session, and PostgreSQL has the last word as ever."""
     role = f"{database}_control"

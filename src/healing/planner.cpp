@@ -49,6 +49,7 @@ class search {
     [[nodiscard]] std::optional<refusal> unfit() const;
     [[nodiscard]] std::optional<refusal> choose_statement(sql::parsed_text const& text);
     [[nodiscard]] std::optional<verdict> by_statement_rule() const;
+    [[nodiscard]] std::optional<statement_verdict> replaced(sql::parsed_text const& text, std::size_t index) const;
     void add_identifiers(plan& made) const;
     [[nodiscard]] verdict not_drift(fits const& found) const;
     [[nodiscard]] verdict combine(sql::parsed_text const& text, std::vector<std::pair<std::size_t, statement_heal>> heals) const;
@@ -139,7 +140,8 @@ verdict search::run() {
         }
         if (i < first_) continue;
         situation const at{*text, i, asked_, known_, versions_, i == first_ ? position_ : std::nullopt};
-        auto answer = statement_planner{at}.run();
+        auto by_rule = count > 1 ? replaced(*text, i) : std::nullopt;
+        auto answer = by_rule ? std::move(*by_rule) : statement_planner{at}.run();
         if (auto* refused = std::get_if<refusal>(&answer)) return std::move(*refused);
         if (auto* fit = std::get_if<fits>(&answer)) {
             if (position_ && i == first_) return not_drift(*fit);
@@ -183,6 +185,28 @@ std::optional<verdict> search::by_statement_rule() const {
     made.healed.push_back(std::move(one));
     add_identifiers(made);
     return allowed(std::move(made), {}, {}, meant.writes);
+}
+
+/// Likewise, where a rule names one of several statements.
+std::optional<statement_verdict> search::replaced(sql::parsed_text const& text, std::size_t index) const {
+    if (known_.rules == nullptr || !known_.rules->has_statements()) return std::nullopt;
+    auto const& bytes = text.statements()[index];
+    auto const alone = asked_.sql.substr(bytes.begin, bytes.end - bytes.begin);
+    auto const found = known_.rules->replacement(rules::scanned_text{alone}, asked_.who);
+    if (!found) return std::nullopt;
+    auto const now = sql::parsed_text::parse(found->edit.statement);
+    if (!now || now->statements().size() != 1) return refusal{fmt::format("the replacement of rule \"{}\" cannot be read", found->by->name), refusal_kind::not_understood, {}};
+    version_source current{versions_.now, asked_.session};
+    auto outcome = now->resolve(0, current, false);
+    if (auto const* failed = std::get_if<sql::unresolved>(&outcome)) {
+        return refusal{fmt::format("the replacement of rule \"{}\" does not fit: {}", found->by->name, failed->text), refusal_kind::unproven, {}};
+    }
+    statement_heal made;
+    made.edits.push_back({bytes.begin + found->edit.begin, bytes.begin + found->edit.end, found->edit.statement});
+    made.patterns.push_back("rule " + found->by->name);
+    made.evidence = evidence::rule;
+    made.meant = std::get<sql::resolution>(std::move(outcome));
+    return made;
 }
 
 void search::add_identifiers(plan& made) const {

@@ -90,7 +90,11 @@ bool database_judge::trips(std::string_view sql) const {
     bool const mentioned = sql::mentions(sql, tripwire_);
     if (!rules_->has_statements()) return mentioned;
     if (mentioned && (rules_->statement_words().empty() || sql::mentions(sql, names_))) return true;
-    return (mentioned || rules_->has_wordless_statements()) && rules_->may_match(rules::scanned_text{sql});
+    if (!mentioned && !rules_->has_wordless_statements()) return false;
+    // Of several statements one may be meant.
+    auto const end = sql.find(';');
+    bool const several = end != std::string_view::npos && sql.find_first_not_of("; \t\r\n", end) != std::string_view::npos;
+    return several || rules_->may_match(rules::scanned_text{sql});
 }
 
 bool database_judge::trips(healing::cached_text& text) {
