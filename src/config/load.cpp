@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <system_error>
@@ -32,8 +33,8 @@ struct places {
 /// Walks the tree along the table of keys. One for each load.
 class reader {
   public:
-    reader(std::string_view file, std::filesystem::path const& directory, given_elsewhere given, loaded& out)
-        : file_{file}, directory_{directory}, given_{given}, out_{out} {}
+    reader(std::string_view file, std::filesystem::path const& directory, std::filesystem::path const& state_directory, given_elsewhere given, loaded& out)
+        : file_{file}, directory_{directory}, state_directory_{state_directory}, given_{given}, out_{out} {}
 
     void read(std::string_view text) {
         auto const parsed = yaml::parse_document(text);
@@ -107,7 +108,7 @@ class reader {
         } else if (k.type == key_type::connection && value.kind == node_kind::null) {
             return; // as if it were not there
         } else {
-            auto parsed = parse_value(k, shown, value, directory_);
+            auto parsed = parse_value(k, shown, value, shown == "state" ? state_directory_ : directory_);
             if (!parsed) report(value.kind == node_kind::null ? e.where : value.where, severity::error, parsed.error().text);
             else if (effective) k.apply(to, *parsed);
             if (shown == "healing.transaction_guard") guard_text_ = value.text;
@@ -317,6 +318,7 @@ class reader {
 
     std::string file_;
     std::filesystem::path const& directory_;
+    std::filesystem::path const& state_directory_;
     given_elsewhere given_;
     loaded& out_;
     std::map<std::string, places, std::less<>> where_;
@@ -327,12 +329,27 @@ class reader {
 
 bool loaded::ok() const { return !yaml::has_errors(problems); }
 
-loaded load_text(std::string_view text, std::string_view file, std::filesystem::path const& directory, given_elsewhere given) {
+namespace {
+
+loaded load_from(std::string_view text, std::string_view file, std::filesystem::path const& directory, std::filesystem::path const& state_directory, given_elsewhere given) {
     loaded out;
-    reader{file, directory, given, out}.read(text);
+    reader{file, directory, state_directory, given, out}.read(text);
     yaml::put_in_order(out.problems);
     if (out.ok() && !given.control) check_whole(out.values, file, out.problems);
     return out;
+}
+
+/// Where a service may write, by systemd's StateDirectory= (systemd.exec(5)): the first of several. Empty: it is not set.
+std::filesystem::path service_state_directory() {
+    auto const* const given = std::getenv("STATE_DIRECTORY");
+    std::string_view const all{given != nullptr ? given : ""};
+    return all.substr(0, all.find(':'));
+}
+
+} // namespace
+
+loaded load_text(std::string_view text, std::string_view file, std::filesystem::path const& directory, given_elsewhere given) {
+    return load_from(text, file, directory, directory, given);
 }
 
 loaded load(std::filesystem::path const& file, given_elsewhere given) {
@@ -343,7 +360,9 @@ loaded load(std::filesystem::path const& file, given_elsewhere given) {
     };
     auto const text = read_text_file(file, most_file_bytes);
     if (!text) return refuse(text.error().code == base::errc::too_large ? "larger than 1MiB; this cannot be a configuration" : text.error().text);
-    return load_text(*text, file.string(), file.parent_path(), given);
+    auto const directory = file.parent_path();
+    auto const of_service = service_state_directory();
+    return load_from(*text, file.string(), directory, of_service.empty() ? directory : of_service, given);
 }
 
 void check_whole(settings const& s, std::string_view file, std::vector<problem>& problems) {

@@ -35,7 +35,7 @@ struct given_elsewhere {
 /// Larger files are refused.
 inline constexpr std::size_t most_file_bytes = 1024 * 1024;
 
-/// Reads and checks a file. Relative paths in it are relative to its directory. Never throws for what is in
+/// Reads and checks a file. Relative paths in it are relative to its directory; that of a state file to $STATE_DIRECTORY, if that is set. Never throws for what is in
 /// the file or the file system; std::bad_alloc only.
 [[nodiscard]] loaded load(std::filesystem::path const& file, given_elsewhere given = {});
 
