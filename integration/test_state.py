@@ -141,6 +141,30 @@ def test_a_damaged_file_is_set_aside_and_a_newer_one_refused(start_pgmend: Any, 
     assert list(remembering.directory.glob("pgmend.db.damaged-*"))
 
 
+def test_a_file_whose_damage_is_found_in_use_is_set_aside_as_well(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
+    """Its first pages are whole, so it can be opened."""
+    postgres.run("CREATE TABLE users (id int, email text)", database=database)
+    with app(remembering, database) as old:
+        harness.know(remembering, database)
+        old.execute("ALTER TABLE users RENAME email TO mail")
+        old.execute("SELECT email FROM users")
+    remembering.stop()
+    file = remembering.directory / "pgmend.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:3 * 4096] + b"\xff" * (len(whole) - 3 * 4096))
+    for path in remembering.directory.glob("pgmend.db-*"):
+        path.unlink()
+    remembering.start()
+    assert "pgmend.db.damaged-" in remembering.wait_for_event("state.damaged")["kept_as"]
+    with app(remembering, database) as old, console(remembering.port) as admin:
+        harness.know(remembering, database)
+        old.execute("ALTER TABLE users RENAME mail TO address")
+        assert old.execute("SELECT mail FROM users").fetchall() == []
+        number = harness.wait_until(lambda: patterns(admin, database), "the heal is a pattern")[0]["id"]
+        admin.execute(f"SUSPEND PATTERN {number}")
+    assert kept(remembering, "SELECT state FROM patterns") == [("suspended",)]
+
+
 def test_the_report_and_the_export_say_what_to_write_instead(remembering: harness.Pgmend, postgres: harness.Postgres, database: str) -> None:
     postgres.run("CREATE TABLE users (id int, email text)", "CREATE SEQUENCE numbers", database=database)
     with app(remembering, database) as old:
@@ -166,6 +190,17 @@ def test_the_report_and_the_export_say_what_to_write_instead(remembering: harnes
     remembering.write_config()
     remembering.reload()
     assert remembering.wait_for_event("config.reloaded")["rules"] == 2
+
+
+def test_a_service_keeps_its_state_in_the_directory_that_systemd_gives_it(start_pgmend: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}:/nowhere")
+    proxy = start_pgmend(control="user=postgres", state="kept.db")
+    harness.wait_until((tmp_path / "kept.db").exists, "the file is made there")
+    proxy.config["state"] = f"{proxy.directory}/absolute.db"
+    proxy.write_config()
+    proxy.finish()
+    proxy.start()
+    harness.wait_until((proxy.directory / "absolute.db").exists, "an absolute path is what it says")
 
 
 @pytest.fixture

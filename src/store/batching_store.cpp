@@ -120,14 +120,20 @@ tables* batching_store::opened() {
 }
 
 void batching_store::fell(std::exception const& why, bool close) {
+    bool const in_use = tables_ != nullptr;
     if (close) tables_.reset();
     if (call_) settings_.breaker->failed(*std::exchange(call_, std::nullopt), why.what(), base::steady::now());
     try_again_ = clock::now() + settings_.retry_every;
     if (!std::exchange(told_, true)) base::log(base::log_level::error, "state.failed", {{"place", place_}, {"problem", why.what()}});
-    std::lock_guard const lock{mutex_};
-    up_ = false;
-    newer_ = dynamic_cast<newer_place const*>(&why) != nullptr;
-    problem_ = why.what();
+    {
+        std::lock_guard const lock{mutex_};
+        up_ = false;
+        newer_ = dynamic_cast<newer_place const*>(&why) != nullptr;
+        problem_ = why.what();
+    }
+    if (!in_use || !damaged()) return;
+    try_again_ = {};
+    if (opened() != nullptr) worked();
 }
 
 void batching_store::worked() {

@@ -15,8 +15,6 @@ namespace pgmend::store {
 
 namespace {
 
-bool is_damage(sqlite_error const& e) { return e.code == SQLITE_CORRUPT || e.code == SQLITE_NOTADB; }
-
 /// Moves the file and what belongs to it out of the way.
 void set_aside(std::string const& path, std::string_view problem) {
     auto const now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
@@ -28,22 +26,25 @@ void set_aside(std::string const& path, std::string_view problem) {
     base::log(base::log_level::error, "state.damaged", {{"file", path}, {"problem", problem}, {"kept_as", kept}});
 }
 
-std::unique_ptr<sqlite_tables> open(std::string const& path) {
+/// `damaged`: it was found to be so while it was in use, and is closed by now.
+std::unique_ptr<sqlite_tables> open(std::string const& path, std::shared_ptr<bool> const& damaged) {
+    if (std::exchange(*damaged, false)) set_aside(path, "damage was found while it was in use");
     try {
-        return std::make_unique<sqlite_tables>(path);
+        return std::make_unique<sqlite_tables>(path, false, damaged);
     } catch (sqlite_error const& e) {
-        if (!is_damage(e)) throw;
+        if (!e.is_damage()) throw;
         set_aside(path, e.what());
-        return std::make_unique<sqlite_tables>(path);
+        *damaged = false;
+        return std::make_unique<sqlite_tables>(path, false, damaged);
     }
 }
 
 } // namespace
 
-sqlite_store::sqlite_store(std::string path, batch_settings settings)
-    : batching_store{path, [path] { return open(path); }, settings} {
-    begin();
-}
+sqlite_store::sqlite_store(std::string path, batch_settings settings) : sqlite_store{std::move(path), settings, std::make_shared<bool>(false)} { begin(); }
+
+sqlite_store::sqlite_store(std::string path, batch_settings settings, std::shared_ptr<bool> damaged)
+    : batching_store{path, [path, damaged] { return open(path, damaged); }, settings}, damaged_{std::move(damaged)} {}
 
 sqlite_store::~sqlite_store() { stop(); }
 

@@ -70,7 +70,8 @@ std::int64_t sqlite_tables::version_of(connection const& file) {
     return version.number(0);
 }
 
-sqlite_tables::sqlite_tables(std::string const& path, bool read_only) : file_{path, read_only}, schemas_{file_} {
+sqlite_tables::sqlite_tables(std::string const& path, bool read_only, std::shared_ptr<bool> damaged)
+    : file_{path, read_only, std::move(damaged)}, schemas_{file_} {
     auto const found = version_of(file_);
     if (found > our_version)
         throw newer_place{fmt::format("a newer pgmend made this file: its tables have version {}, this pgmend knows up to {}", found, our_version)};

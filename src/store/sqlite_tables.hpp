@@ -6,6 +6,7 @@
 #include "tables.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace pgmend::store {
@@ -13,7 +14,7 @@ namespace pgmend::store {
 /// One thread. Opens or makes the file and brings its tables up to date; throws `failure`, also where a newer pgmend made it.
 class sqlite_tables final : public tables {
   public:
-    explicit sqlite_tables(std::string const& path, bool read_only = false);
+    explicit sqlite_tables(std::string const& path, bool read_only = false, std::shared_ptr<bool> damaged = nullptr);
 
     void apply(std::vector<state::change> const& changes) override;
     [[nodiscard]] std::vector<learning::pattern> patterns() override;

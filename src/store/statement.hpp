@@ -8,30 +8,38 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pgmend::store {
 
 /// Thrown by what follows; caught in this folder.
 struct sqlite_error : std::runtime_error {
     sqlite_error(int its_code, std::string const& what) : std::runtime_error{what}, code{its_code & 0xff} {}
+    [[nodiscard]] bool is_damage() const { return code == SQLITE_CORRUPT || code == SQLITE_NOTADB; }
     int code;
 };
 
 class connection {
   public:
-    connection(std::string const& path, bool read_only) {
+    /// `damaged`, if any, becomes true when SQLite finds that the file is.
+    connection(std::string const& path, bool read_only, std::shared_ptr<bool> damaged = nullptr) : damaged_{std::move(damaged)} {
         sqlite3* opened = nullptr;
         auto const flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
         auto const code = sqlite3_open_v2(path.c_str(), &opened, flags, nullptr);
         handle_.reset(opened);
-        if (code != SQLITE_OK) throw sqlite_error{code, opened ? sqlite3_errmsg(opened) : "out of memory"};
+        if (code != SQLITE_OK) fail(code, opened ? sqlite3_errmsg(opened) : "out of memory");
         sqlite3_extended_result_codes(opened, 1);
         sqlite3_busy_timeout(opened, 5000);
     }
     [[nodiscard]] sqlite3* get() const { return handle_.get(); }
     void run(char const* sql) const {
         auto const code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
-        if (code != SQLITE_OK) throw sqlite_error{code, sqlite3_errmsg(handle_.get())};
+        if (code != SQLITE_OK) fail(code, sqlite3_errmsg(handle_.get()));
+    }
+    [[noreturn]] void fail(int code, char const* what) const {
+        sqlite_error const error{code, what};
+        if (damaged_ && error.is_damage()) *damaged_ = true;
+        throw error;
     }
 
   private:
@@ -39,6 +47,7 @@ class connection {
         void operator()(sqlite3* c) const { sqlite3_close_v2(c); }
     };
     std::unique_ptr<sqlite3, closer> handle_;
+    std::shared_ptr<bool> damaged_;
 };
 
 /// One statement with its parameters in order; each row is read before the next step.
@@ -81,7 +90,7 @@ class statement {
         void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
     };
     void check(int code) const {
-        if (code != SQLITE_OK) throw sqlite_error{code, sqlite3_errmsg(to_.get())};
+        if (code != SQLITE_OK) to_.fail(code, sqlite3_errmsg(to_.get()));
     }
     connection const& to_;
     std::unique_ptr<sqlite3_stmt, finalizer> handle_;

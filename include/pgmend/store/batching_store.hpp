@@ -53,6 +53,9 @@ class batching_store : public state::store, public catalog::version_store {
     void stop();
 
   protected:
+    /// Whether the place was found to be damaged while it was in use: opening it again makes it whole, and is done at once.
+    [[nodiscard]] virtual bool damaged() const { return false; }
+
     /// `place`: for logs, without secrets. `open`: makes the tables; throws `failure` or anything else.
     batching_store(std::string place, std::function<std::unique_ptr<tables>()> open, batch_settings settings);
     void begin(); ///< starts the thread, once everything is made

@@ -26,6 +26,12 @@ class sqlite_store final : public batching_store {
   public:
     explicit sqlite_store(std::string path, batch_settings settings = {});
     ~sqlite_store() override; ///< stops
+
+  private:
+    sqlite_store(std::string path, batch_settings settings, std::shared_ptr<bool> damaged);
+    [[nodiscard]] bool damaged() const override { return *damaged_; }
+
+    std::shared_ptr<bool> damaged_; ///< of the store's thread
 };
 
 /// Why a file must not be used at all: a newer pgmend made it. Nothing: it may, or there is none.
