@@ -108,7 +108,8 @@ TEST_CASE("a required column gets the default of a rule, and of nothing else") {
     CHECK(w.text("INSERT INTO orders (id) VALUES (1), (2)", "23502", "ExecConstraints") == "INSERT INTO orders (id, region) VALUES (1, ('eu')), (2, ('eu'))");
     CHECK(w.text("INSERT INTO orders VALUES (1, 2)", "") == "INSERT INTO orders (id, total, region) VALUES (1, 2, ('eu'))");
     CHECK(w.text("INSERT INTO orders (id, region) VALUES (1, 'us')", "") == "fits");
-    CHECK(w.text("INSERT INTO orders (id) SELECT 1", "23502", "ExecConstraints") == "not_understood");
+    CHECK(w.text("INSERT INTO orders (id) SELECT 1", "23502", "ExecConstraints") == "INSERT INTO orders (id, region) SELECT 1, ('eu')");
+    CHECK(w.text("INSERT INTO orders (id) SELECT 1 UNION SELECT 2", "23502", "ExecConstraints") == "not_understood");
 }
 
 TEST_CASE("identity columns and conflict targets are proposed") {

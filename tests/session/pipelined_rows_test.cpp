@@ -88,7 +88,7 @@ TEST_CASE("rows of a pipeline are tried with the values as they came, and bad on
     auto const answer = [&](std::string const& frames) { return test::feed(machine, frames, out); };
     auto const types = frame('t', "\0\1\0\0\4\x5a"s); // timestamp
     CHECK(machine.begin().find("BEGIN") != std::string::npos);
-    CHECK(answer(frame('D', "\0\1\0\0\0\1t"s) + ready()) == step::next);
+    CHECK(answer(frame('D', "\0\2\0\0\0\1t\0\0\0\1s"s) + ready()) == step::next);
     auto sent = machine.next(); // the first alone
     CHECK(sent.find("1\0\0"s) != std::string::npos);
     CHECK(answer(types + ready()) == step::next);
@@ -99,13 +99,16 @@ TEST_CASE("rows of a pipeline are tried with the values as they came, and bad on
     (void)machine.next();
     CHECK(answer(types + ready()) == step::next);
     sent = machine.next();
+    CHECK(sent.find("SELECT pg_catalog.format_type(1114, -1)") != std::string::npos);
+    CHECK(answer(frame('D', "\0\1\0\0\0\2ts"s) + ready()) == step::next);
+    sent = machine.next();
     CHECK(sent.find("SELECT pg_catalog.to_json($1)") != std::string::npos);
     CHECK(answer(frame('D', "\0\1\0\0\0\4it's"s) + ready()) == step::next);
     CHECK(machine.next().find("ROLLBACK") != std::string::npos);
     CHECK(answer(ready()) == step::found);
     REQUIRE(machine.bad().size() == 1);
     CHECK(machine.bad()[0].number == 1);
-    CHECK(machine.bad()[0].statement == "INSERT INTO t VALUES ('it''s')");
+    CHECK(machine.bad()[0].statement == "INSERT INTO t VALUES ('it''s'::ts)");
     CHECK(machine.good() == std::vector<std::size_t>{0, 2});
 }
 
