@@ -4,6 +4,7 @@
 #include "pgmend/healing/planner.hpp"
 #include "pgmend/session/session_memory.hpp"
 #include "pgmend/session/split_machine.hpp"
+#include "pgmend/telemetry/counted_times.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
@@ -158,7 +159,7 @@ void relay_machine::note_finished(base::byte_view tag) {
     bool const edited = (front.note && front.note->healed) || (front.kind == request_kind::execute && answered_text_);
     auto const began = std::max(front.began_us, finished_us_);
     finished_us_ = meter_.now_us;
-    meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
+    for (int i = 0; i < telemetry::counted_times; ++i) meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
 }
 
 void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_a_batch, std::uint32_t passed_on) {
@@ -216,7 +217,8 @@ void relay_machine::on_ready(char status) {
     }
     if (token_ != 0 && !failed_ && queue_.empty() && preflight_ != nullptr) preflight_->worked(std::exchange(token_, 0));
     if (status == 'I') {
-        if (transaction_began_us_ != 0) meter_.transaction_ended(meter_.now_us - transaction_began_us_);
+        if (transaction_began_us_ != 0)
+            for (int i = 0; i < telemetry::counted_times; ++i) meter_.transaction_ended(meter_.now_us - transaction_began_us_);
         transaction_began_us_ = queue_.empty() && !open_ ? 0 : meter_.now_us;
         savepoint_set_ = false;
         if (std::exchange(ddl_seen_, false)) schema_changed_ = news_ = true;
