@@ -61,8 +61,13 @@ cached_text* rewrite_cache::known(std::string_view text, std::size_t hash) {
     return &entry;
 }
 
+/// A statement that is asked about for a second time, once the server has said something, is no second hit: so many would hide that no text is known.
 cached_text& rewrite_cache::find(std::string_view text, std::size_t hash) {
-    if (auto* const entry = known(text, hash)) return *entry;
+    if (auto const found = by_text_.find({text, hash}); found != by_text_.end()) {
+        auto& entry = *entries_[found->second];
+        entry.used = true;
+        return entry;
+    }
     ++counters_.misses;
     auto made = std::make_unique<cached_text>();
     made->text = text;

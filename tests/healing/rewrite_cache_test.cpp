@@ -38,7 +38,11 @@ TEST_CASE("a text is classified once, and found by its exact bytes") {
     CHECK(&cache.find("SELECT 1") == &first);
     CHECK(cache.find("SELECT  1").text == "SELECT  1");
     CHECK(cache.size() == 2);
+    CHECK(cache.counts().hits == 0);
+    CHECK(cache.known("SELECT 1", rewrite_cache::text_hash("SELECT 1")) == &first);
+    CHECK(cache.known("SELECT 2", rewrite_cache::text_hash("SELECT 2")) == nullptr);
     CHECK(cache.counts().hits == 1);
+    CHECK(cache.counts().misses == 2);
     CHECK(cache.find("SET search_path = x").changes_session);
     CHECK(cache.find("COMMIT").ends_transaction);
     CHECK(cache.find("BEGIN").begins_transaction);
