@@ -78,8 +78,8 @@ std::vector<decision> monitor::on_interval(measurement const& seen) {
         if (moves(it, worst, limit, worst > limits_.slow_heal_us, worst <= limits_.slow_heal_good_us, n))
             tell(it,
                  fmt::format("95 % of heals take up to {}, {} the limit of {}; the slow part is {}", duration(worst), side(it), duration(limit),
-                             first ? "the first heal of a statement, which reads the catalog again" : "asking the server before a known statement is sent"),
-                 first ? "SHOW SCHEMA says how long a reading takes; a rule needs none" : "SHOW CACHE says whether texts find room");
+                             first ? "the first heal of a statement, from its failure to the healed answer" : "asking the server before a known statement is sent"),
+                 first ? "SHOW SCHEMA says how long reading the catalog takes; where that is short, the statements themselves are slow" : "SHOW CACHE says whether texts find room");
     }
     for (std::size_t k = 0; k < measurement::kinds; ++k) {
         auto const& now = seen.statements[k];

@@ -87,7 +87,7 @@ TEST_CASE("slow heals name the slow part") {
         auto const told = play(it, m, 3);
         REQUIRE(told.size() == 1);
         CHECK(told[0].what == trigger::slow_heals);
-        CHECK((told[0].reason.find("catalog") != std::string::npos) == first);
+        CHECK((told[0].reason.find("failure") != std::string::npos) == first);
         CHECK(told[0].reason.find("300.0 ms") != std::string::npos);
     }
 }
