@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import pathlib
 import re
@@ -19,6 +20,7 @@ import harness  # noqa: E402
 import raw  # noqa: E402
 
 PGBENCH = harness.PG_BIN / "pgbench"
+MODES = ("simple", "extended", "prepared")
 ROW_BYTES, ROWS, VALUE_BYTES = 100, 10_000, 1_000_000
 RESULTS = {
     "1 MB in 10 000 rows": (f"SELECT repeat('x', {ROW_BYTES}) FROM generate_series(1, {ROWS});", ROWS * (5 + 2 + 4 + ROW_BYTES)),
@@ -74,23 +76,61 @@ def run_interleaved(targets: list[Target], test: str, rounds: int, *options: obj
             print(f"  {test}, round {number + 1}: {target.name}", file=sys.stderr)
 
 
+def median_interval(values: list[float]) -> tuple[float, float]:
+    """Where the median of what was sampled lies with at least 95 % confidence, whatever the distribution (order statistics)."""
+    ordered, n = sorted(values), len(values)
+    outside, below = 0.0, 0
+    while below < n // 2 and outside + math.comb(n, below) / 2**n <= 0.025:
+        outside += math.comb(n, below) / 2**n
+        below += 1
+    return (ordered[below - 1], ordered[n - below]) if below else (ordered[0], ordered[-1])
+
+
+QUIET = {"format": "json", "level": "warning"}
+
+
 def compare_builds(postgres: harness.Postgres, other: pathlib.Path, options: argparse.Namespace) -> None:
-    """CPU of this build beside another one's. What differs by a percent shows in many short rounds only."""
-    quiet = {"format": "json", "level": "warning"}
-    builds = [Target(name, "1", harness.Pgmend(postgres, control="user=postgres", workers=1, log=quiet, binary=binary))
+    """CPU of this build beside another one's: pairs of rounds, AB, BA, AB, … What differs by a percent shows in many short ones only."""
+    builds = [Target(name, "1", harness.Pgmend(postgres, control="user=postgres", workers=1, log=QUIET, binary=binary))
               for name, binary in (("this build", harness.BINARY), ("the other", other))]
     rows = []
-    for mode in ("simple", "extended", "prepared"):
+    for mode in options.mode or MODES:
         test = f"builds, {mode}"
         run_interleaved(builds, test, options.rounds, "-S", "-M", mode, "-c", options.clients, "-j", 2, "-T", options.seconds)
         ratios = [a.cpu_us / b.cpu_us for a, b in zip(builds[0].rounds[test], builds[1].rounds[test])]
-        error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("nan")
-        rows.append([mode, *(f"{median(b, test, 'cpu_us'):.2f}" for b in builds), f"{statistics.mean(ratios):.4f} ± {error:.4f}",
-                     f"{statistics.median(ratios):.4f}", f"{min(ratios):.3f}–{max(ratios):.3f}"])
-    print(f"### pgbench -S -c {options.clients}, 1 worker: this build and {other}\n")
-    print_table(["", "this build, µs/transaction", "the other", "ratio of a round: mean ± its standard error", "median", "range"], rows)
+        low, high = median_interval(ratios)
+        rows.append([mode, *(f"{median(b, test, 'cpu_us'):.2f}" for b in builds), f"{statistics.median(ratios):.4f}", f"{low:.4f}–{high:.4f}",
+                     f"{min(ratios):.3f}–{max(ratios):.3f}"])
+    print(f"### pgbench -S -c {options.clients}, 1 worker, {options.rounds} pairs of {options.seconds} s: this build and {other}\n")
+    print_table(["", "this build, µs/transaction", "the other", "median of the pairs' ratios", "its 95 % interval", "range"], rows)
     for build in builds:
         build.daemon.stop()
+
+
+def compare_instructions(postgres: harness.Postgres, other: pathlib.Path, options: argparse.Namespace) -> None:
+    """Instructions that a transaction takes in each build, outside the kernel: counted by valgrind, so that no noise changes them. What is
+    spent beside transactions falls out: only the worker's thread counts, and two runs differ by their number of transactions only."""
+    few, many = 500, 8500
+
+    def spent(binary: pathlib.Path, mode: str, transactions: int) -> int:
+        proxy = harness.Pgmend(postgres, control="user=postgres", workers=1, log=QUIET, binary=binary, start=False)
+        proxy.inside = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={proxy.directory}/out"]
+        proxy.start()
+        harness.run([PGBENCH, "-n", "-S", "-M", mode, "-c", "1", "-t", str(transactions), harness.conninfo(proxy.port, "bench", sslmode="disable")])
+        proxy.stop()
+        threads = [text for text in (path.read_text(errors="replace") for path in proxy.directory.glob("out-*")) if "client_session::relay_client" in text]
+        assert len(threads) == 1, proxy.log_text()[-2000:]
+        found = re.search(r"^(?:summary|totals): (\d+)", threads[0], re.MULTILINE)
+        assert found, threads[0][:2000]
+        return int(found[1])
+
+    rows = []
+    for mode in options.mode or MODES:
+        each = [(spent(binary, mode, many) - spent(binary, mode, few)) / (many - few) for binary in (harness.BINARY, other)]
+        rows.append([mode, *(f"{n:.0f}" for n in each), f"{each[0] - each[1]:.0f}", f"{each[0] / each[1]:.4f}"])
+        print(f"  instructions, {mode}", file=sys.stderr)
+    print(f"### pgbench -S -c 1, 1 worker, instructions of a transaction outside the kernel: this build and {other}\n")
+    print_table(["", "this build", "the other", "difference", "ratio"], rows)
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -126,7 +166,9 @@ def main() -> int:
     parser.add_argument("--idle", type=int, help="idle clients for the memory measurement (1000)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 s, 200 idle clients, where not given")
     parser.add_argument("--only", choices=("throughput", "results", "memory"), action="append", help="leave the rest out")
-    parser.add_argument("--beside", type=pathlib.Path, metavar="BINARY", help="nothing but the CPU of pgmend beside that of another build of it")
+    parser.add_argument("--mode", choices=MODES, action="append", help="of pgbench; leave the others out")
+    parser.add_argument("--beside", type=pathlib.Path, metavar="BINARY", help="nothing but the CPU of pgmend beside that of another build of it, in pairs of rounds")
+    parser.add_argument("--instructions", action="store_true", help="with --beside: count instructions instead (valgrind), which no noise changes")
     options = parser.parse_args()
     for name, usual, quick in (("rounds", 5, 3), ("seconds", 5, 2), ("idle", 1000, 200)):
         if getattr(options, name) is None:
@@ -139,14 +181,13 @@ def main() -> int:
     harness.run([PGBENCH, "-i", "-q", "-s", "10", harness.conninfo(postgres.port, "bench")])
 
     if options.beside:
-        compare_builds(postgres, options.beside, options)
+        (compare_instructions if options.instructions else compare_builds)(postgres, options.beside, options)
         postgres.stop()
         return 0
 
     direct = Target("direct", "–", postgres, False)
-    quiet = {"format": "json", "level": "warning"}
-    pgmend_1 = Target("pgmend, 1 worker", "1", harness.Pgmend(postgres, control="user=postgres", workers=1, log=quiet))
-    pgmend = Target("pgmend", "", harness.Pgmend(postgres, control="user=postgres", log=quiet))
+    pgmend_1 = Target("pgmend, 1 worker", "1", harness.Pgmend(postgres, control="user=postgres", workers=1, log=QUIET))
+    pgmend = Target("pgmend", "", harness.Pgmend(postgres, control="user=postgres", log=QUIET))
     pgbouncer = Target("PgBouncer, session mode", "1", harness.PgBouncer(postgres, pool_size=options.idle + 50))
     haproxy = Target("HAProxy, TCP mode", "1", harness.HAProxy(postgres))
     pgmend_1.threads = f"1 worker ({pgmend_1.daemon.threads()} threads)"
@@ -160,7 +201,7 @@ def main() -> int:
           f"TLS off, authentication trust; pgmend with healing on. {'; '.join(versions)}.\n")
 
     if "throughput" in parts:
-        for mode in ("simple", "extended", "prepared"):
+        for mode in options.mode or MODES:
             test = f"select, {mode}"
             run_interleaved(targets, test, options.rounds, "-S", "-M", mode, "-c", options.clients, "-j", 2, "-T", options.seconds)
             print(f"### pgbench -S -M {mode} -c {options.clients}\n")
