@@ -5,6 +5,7 @@
 #include "healing/splice.hpp"
 #include "healing/statement_planner.hpp"
 #include "healing/version_source.hpp"
+#include "pgmend/healing/premise.hpp"
 #include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/rules/rule_set.hpp"
 #include "pgmend/sql/names.hpp"
@@ -35,6 +36,12 @@ bool is_utf8_like(std::string_view encoding) {
         if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) plain += c;
     }
     return plain == "utf8" || plain == "unicode" || plain == "sqlascii";
+}
+
+/// Of columns and relations, and of nothing else.
+bool is_about_names(plan const& made) {
+    auto const is_name = [](std::string const& it) { return it.starts_with("column ") || it.starts_with("relation "); };
+    return !made.renamings.empty() && made.losses.empty() && !made.parameter_types && std::all_of(made.patterns.begin(), made.patterns.end(), is_name);
 }
 
 /// Looks for one plan; holds what all steps need.
@@ -266,6 +273,9 @@ verdict search::combine(sql::parsed_text const& text, std::vector<std::pair<std:
     }
     add_identifiers(made);
     made.patterns = std::move(patterns);
+    if (heals.size() == 1 && made.statements == 1 && is_about_names(made)) {
+        if (auto premise = premise_of(heals.front().second.meant, identifiers(asked_.sql), versions_.now, asked_.session)) made.premise = std::move(*premise);
+    }
     auto answer = allowed(std::move(made), std::move(approval), std::move(note), writes);
     auto* refused = std::get_if<refusal>(&answer);
     if (refused == nullptr || !otherwise) return answer;

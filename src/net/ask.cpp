@@ -8,6 +8,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 
 namespace pgmend::net {
 namespace {
@@ -78,13 +79,13 @@ awaitable<session::advice> client_session::ask() {
             home_.shared().schemas->hint_changed(identity_.database);
             break;
         }
+        if (auto view = inquiry.view()) check.learn(std::move(*view));
+        else if (need.probe) break;
         if (need.confirm) {
             check.confirmed(asked.sql, asked.parameter_types, inquiry.sqlstate());
             confirmed = true;
         }
         if (need.verify) check.verified(asked.sql, asked.parameter_types, inquiry.refused());
-        if (auto view = inquiry.view()) check.learn(std::move(*view));
-        else if (need.probe) break;
     }
     co_return check.pass(asked.sql);
 }
@@ -93,6 +94,8 @@ awaitable<session::advice> client_session::ask() {
 void client_session::note_news() {
     if (!check_) return;
     if (retried_) note_retry();
+    if (client_at_gate_ && !relay_.client_must_wait()) // a premise held; what was received may still be under way to the client
+        boost::asio::post(home_.get_executor(), [self = shared_from_this()] { self->let_client_go_on(); });
     check_->set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
     if (relay_.take_schema_changed()) home_.shared().schemas->hint_changed(identity_.database);
     for (auto const& note : relay_.take_answered()) log_healed(*note);

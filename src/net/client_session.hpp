@@ -223,6 +223,9 @@ class client_session : public std::enable_shared_from_this<client_session> {
 
     // heal.cpp: between a held error and its retry
     awaitable<bool> heal();
+    [[nodiscard]] bool is_overtaken(session::heal_machine const& machine, std::shared_ptr<session::prepare_again const>& anew);
+    awaitable<bool> send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew);
+    void let_client_go_on();
     awaitable<bool> try_heal(healing_under_way& heal);
     awaitable<std::shared_ptr<catalog::history const>> glimpse(session::heal_machine& machine);
     awaitable<bool> plan_and_verify(healing_under_way& heal);

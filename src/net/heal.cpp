@@ -275,9 +275,13 @@ awaitable<bool> client_session::heal() {
     view.standard_conforming_strings = relay_.standard_conforming_strings();
     auto heal = std::make_unique<healing_under_way>(relay_.held(), std::move(view));
     healing_ = true; // the client's direction waits until whatever goes to the server has gone
-    bool const again = co_await try_heal(*heal);
+    std::shared_ptr<session::prepare_again const> anew;
+    bool const overtaken = is_overtaken(heal->machine, anew);
+    bool const again = !overtaken && co_await try_heal(*heal);
     bool alive = client_.is_open();
-    if (alive && again) {
+    if (alive && overtaken) {
+        alive = co_await send_as_it_was(heal->machine, anew.get());
+    } else if (alive && again) {
         auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
             : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
                                                           : heal->machine.retry();
@@ -311,12 +315,41 @@ awaitable<bool> client_session::heal() {
         alive = co_await give_up(*heal);
     }
     healing_ = false;
-    if (std::exchange(client_at_gate_, false)) {
-        auto left = std::exchange(client_carry_, {});
-        auto go_on = relay_client_slowly(shared_from_this(), {}, std::move(left));
-        boost::asio::co_spawn(home_.get_executor(), std::move(go_on), boost::asio::detached);
-    }
+    let_client_go_on();
     co_return alive && server_.is_open();
+}
+
+void client_session::let_client_go_on() {
+    if (healing_ || !std::exchange(client_at_gate_, false)) return;
+    auto left = std::exchange(client_carry_, {});
+    auto go_on = relay_client_slowly(shared_from_this(), {}, std::move(left));
+    boost::asio::co_spawn(home_.get_executor(), std::move(go_on), boost::asio::detached);
+}
+
+/// Whether what failed is a heal that may be none any more: then PostgreSQL shall say what the client's own text means now. `anew`: what has to be
+/// prepared ahead of it; or null.
+bool client_session::is_overtaken(session::heal_machine const& machine, std::shared_ptr<session::prepare_again const>& anew) {
+    auto const& held = relay_.held();
+    auto const name = machine.statement();
+    bool const of_bind = held.request.starts_with('B');
+    if (!held.premise_broken.empty()) {
+        anew = check_->premise_broken(held.premise_broken, name ? &*name : nullptr);
+        if (!of_bind) anew.reset(); // its own Parse is sent again
+        return true;
+    }
+    if (!of_bind || !name || held.guarded || held.open || held.first != held.failed || !session::is_drift(machine.error())) return false;
+    anew = check_->end_heal(*name);
+    return anew != nullptr;
+}
+
+awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew) {
+    home_.shared().schemas->hint_changed(identity_.database);
+    auto retry = machine.as_it_was(anew);
+    retry.heals_again = true;
+    std::string const at_once{relay_.begin_retry(retry, {})};
+    bool const told = co_await client_.write_all(at_once);
+    bool const sent = told && co_await server_.write_all(retry.bytes);
+    co_return sent;
 }
 
 /// The client gets the error that it would have got without pgmend, in the state in which it would be.

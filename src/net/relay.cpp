@@ -106,7 +106,8 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
         }
         if (carried > 0 || step.consumed < input.size()) s.client_carry_.assign(input.substr(step.consumed));
         if (s.relay_.asking()) return s.begin_asking();
-        if (s.relay_.client_must_wait()) {
+        bool const may_listen = s.relay_.premise_pending() && s.client_carry_.empty(); // most clients wait now, too
+        if (s.relay_.client_must_wait() && !may_listen) {
             s.client_at_gate_ = true;
             if (s.relay_.holding()) s.server_.wake(); // the server's direction answers
             return;

@@ -321,9 +321,16 @@ retry_request heal_machine::retry_in_place(std::uint32_t bind) {
     return again;
 }
 
-retry_request heal_machine::as_it_was() {
+retry_request heal_machine::as_it_was(prepare_again const* anew) {
     auto again = build(sql_, parameter_types_, edited() && parse_ != earlier);
     again.as_it_was = true;
+    if (anew == nullptr) return again;
+    std::string ahead;
+    wire::append_close_statement(ahead, statement_name_);
+    wire::append_parse(ahead, statement_name_, anew->sql, anew->types);
+    again.bytes.insert(0, ahead);
+    expected_answer const own[] = {{request_kind::close, true, {}}, {request_kind::parse, true, {}}};
+    again.answers.insert(again.answers.begin(), std::begin(own), std::end(own));
     return again;
 }
 

@@ -1,5 +1,6 @@
 #include "session/own_messages.hpp"
 
+#include "pgmend/healing/premise.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
 namespace pgmend::session {
@@ -16,6 +17,18 @@ std::size_t append_statement(std::string& out, base::byte_view sql) {
 void expect_statement(answer_queue& queue) {
     for (auto const kind : {request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close})
         queue.push({kind, true, {}});
+}
+
+void append_premise_statement(std::string& out) {
+    wire::append_close_statement(out, own_premise);
+    wire::append_parse(out, own_premise, healing::premise_sql, {});
+}
+
+void append_premise(std::string& out, std::vector<std::string> const& parameters) {
+    std::vector<base::byte_view> const values(parameters.begin(), parameters.end());
+    wire::append_bind(out, own_premise, own_premise, values);
+    wire::append_execute(out, own_premise);
+    wire::append_close_portal(out, own_premise);
 }
 
 } // namespace pgmend::session

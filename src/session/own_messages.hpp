@@ -5,12 +5,14 @@
 #include "pgmend/session/answer_queue.hpp"
 
 #include <string>
+#include <vector>
 
 namespace pgmend::session {
 
 // No client uses these names. If one did, Parse would fail (42P05) and the heal would be refused.
 inline constexpr base::byte_view own_name = "_pgmend_probe_2f6b9c";
 inline constexpr base::byte_view own_rows = "_pgmend_rows_2f6b9c";
+inline constexpr base::byte_view own_premise = "_pgmend_premise_2f6b9c";
 inline constexpr base::byte_view own_savepoint = "_pgmend_savepoint_2f6b9c";
 
 inline constexpr base::byte_view set_savepoint = "SAVEPOINT _pgmend_savepoint_2f6b9c";
@@ -23,5 +25,11 @@ std::size_t append_statement(std::string& out, base::byte_view sql);
 
 /// Their entries in the queue.
 void expect_statement(answer_queue& queue);
+
+/// healing::premise_sql under `own_premise`, whether it is there already or not: Close and Parse.
+void append_premise_statement(std::string& out);
+
+/// Bind, Execute and Close of it.
+void append_premise(std::string& out, std::vector<std::string> const& parameters);
 
 } // namespace pgmend::session

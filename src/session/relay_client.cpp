@@ -17,6 +17,37 @@ namespace {
 /// transaction block is aborted as by any error.
 constexpr base::byte_view impossible_text = "?";
 
+/// Whether all of the request that begins here is in sight, so that it can be sent again, and behind a Parse comes a Bind of it.
+bool is_in_sight(base::byte_view bytes, std::size_t most) {
+    std::optional<base::byte_view> prepared;
+    for (std::size_t at = 0; bytes.size() - at >= wire::header_bytes;) {
+        auto const header = wire::read_header(bytes.substr(at));
+        if (!header.length_is_valid() || header.total_bytes() > bytes.size() - at || at + header.total_bytes() > most) return false;
+        wire::cursor in{wire::body_of(bytes.substr(at), header)};
+        bool const first = at == 0;
+        at += header.total_bytes();
+        if (prepared) { // by the message ahead of this one
+            (void)in.text();
+            if (header.type != 'B' || in.text() != *prepared || !in.ok()) return false;
+            prepared.reset();
+            continue;
+        }
+        switch (header.type) {
+        case 'Q': return first;
+        case 'S': return true;
+        case 'P':
+            if (first) prepared = in.text();
+            break;
+        case 'B':
+        case 'D':
+        case 'E':
+        case 'C': break;
+        default: return false;
+        }
+    }
+    return false;
+}
+
 bool begins_request(char type) { return type != 'd' && type != 'c' && type != 'f' && type != 'X'; }
 
 } // namespace
@@ -92,25 +123,25 @@ void relay_machine::note_end_of_long_text() {
 }
 
 /// What tier 1 says of this message; nothing: it has nothing to say.
-std::optional<advice> relay_machine::look(wire::frame_header const& header, base::byte_view body) {
+std::optional<advice> relay_machine::look(wire::frame_header const& header, base::byte_view body, bool alone) {
     bool const in_transaction = status_ == 'T';
     wire::cursor in{body};
     switch (header.type) {
     case 'Q': {
         auto const sql = in.text();
         if (!in.ok()) return std::nullopt;
-        return preflight_->look(sql, nullptr, {}, in_transaction);
+        return preflight_->look(sql, nullptr, {}, in_transaction, alone);
     }
     case 'P': {
         auto const view = wire::read_parse(body);
         if (!view) return std::nullopt;
-        return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction);
+        return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction, alone);
     }
     default: {
         (void)in.text();
         auto const statement = in.text();
         if (!in.ok()) return std::nullopt;
-        return preflight_->look_at_bind(statement, in_transaction);
+        return preflight_->look_at_bind(statement, in_transaction, alone);
     }
     }
 }
@@ -181,6 +212,32 @@ void relay_machine::append_edited(wire::frame_header const& header, base::byte_v
     wire::append_parse(out_, view->statement, text, types);
 }
 
+/// Behind a Bind: the Execute behind this is passed over by the server unless the premise holds.
+void relay_machine::ask_of_premise(healed_text const& text, advice::premise_type how) {
+    auto const expect = [&](request_kind kind) { queue_.push({kind, true, {}, 0, true}); };
+    if (how == advice::premise_type::prepared_and_asked) {
+        append_premise_statement(out_);
+        expect(request_kind::close);
+        expect(request_kind::parse);
+    }
+    append_premise(out_, text.plan.premise);
+    for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
+    premise_pending_ = true;
+}
+
+/// A Query whose premise is asked about. The unnamed statement is gone behind it, as behind any Query.
+void relay_machine::append_as_extended(healed_text const& text, advice::premise_type how) {
+    wire::append_parse(out_, {}, text.plan.sql, {});
+    wire::append_bind(out_, {}, {}, {});
+    for (auto const kind : {request_kind::parse, request_kind::bind}) queue_.push({kind, true, {}});
+    ask_of_premise(text, how);
+    wire::append_describe_portal(out_, {});
+    wire::append_execute(out_, {});
+    wire::append_close_statement(out_, {});
+    wire::append_sync(out_);
+    as_extended_ = true;
+}
+
 relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
     if (client_raw_) return {bytes.size(), bytes};
     std::size_t at = 0;
@@ -245,13 +302,17 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         bool const ends_open = open_ && !discarding_ && !copy_in_ && (header.type == 'Q' || header.type == 'F');
         bool const stands_alone = ends_open && queue_.empty() && !has_effects();
         bool const begins = (!open_ || stands_alone) && begins_request(header.type);
+        if (begins && status_ == 'I' && !answer_ && preflight_ != nullptr) preflight_->request_begins();
         std::optional<advice> given;
         bool const concerns = preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E');
         if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
             if (has_text && !whole) given = look_at_beginning(header, body);
             else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
-            else if (has_text || header.type == 'B') given = look(header, body);
+            else if (has_text || header.type == 'B') {
+                bool const alone = begins && queue_.empty() && status_ == 'I' && settings_.heals && is_in_sight(bytes.substr(at), settings_.most_request_bytes);
+                given = look(header, body, alone);
+            }
             if (given && given->what == advice::kind_type::ask) {
                 if (status_ != 'E' && ask(header, body)) return finish(false);
                 given->what = advice::kind_type::pass;
@@ -303,7 +364,13 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         if (edited && status_ != 'E') {
             assemble();
             auto const edited_at = out_.size();
-            append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
+            bool const asks = given->premise != advice::premise_type::none;
+            if (asks && header.type == 'Q') append_as_extended(*given->note->healed, given->premise);
+            else append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
+            if (asks && header.type == 'P') {
+                premise_due_ = given->note->healed;
+                premise_how_ = given->premise;
+            }
             // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
             bool const prepares = header.type == 'P' && given->note->healed;
             auto const body = prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
@@ -316,8 +383,14 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         if (memory_ != nullptr && !(header.type == 'S' ? copy_in_ : discarding_))
             memory_->on_client(header.type, bytes.substr(at, std::min<std::uint64_t>(available, header.total_bytes())).substr(wire::header_bytes), whole);
         begin(given ? given->note : nullptr);
+        if (given && given->premise != advice::premise_type::none) {
+            premise_due_ = given->note->healed;
+            premise_how_ = given->premise;
+        }
+        if (premise_due_ && header.type == 'B') assemble();
         if (whole) {
             take(header.total_bytes());
+            if (premise_due_ && header.type == 'B') ask_of_premise(*std::exchange(premise_due_, nullptr), premise_how_);
         } else {
             client_remaining_ = header.total_bytes() - available;
             take(bytes.size() - at);

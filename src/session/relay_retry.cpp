@@ -88,7 +88,8 @@ base::byte_view relay_machine::begin_retry(retry_request const& again, std::stri
     retried_text_ = again.text;
     retry_answers_ = std::move(notice);
     ++tries_;
-    never_hold_ = again.as_it_was;
+    never_hold_ = again.as_it_was && !again.heals_again;
+    if (again.as_it_was) request_edits_.clear();
     mode_ = again.as_it_was ? mode::relaying : mode::retrying;
     if (again.text && again.text->plan.for_once()) token_ = 0; // each of them has to fail first, behind a savepoint
     return out_;

@@ -96,7 +96,9 @@ bool relay_machine::advance(char type) {
     auto const done = [&](request_kind expected, bool effect) {
         if (kind != expected) return true; // not to be expected: nothing is known any more
         if (queue_.front().note) note_success();
-        if (kind == request_kind::parse || kind == request_kind::bind) {
+        if (queue_.front().own) {
+            // Nothing of it counts.
+        } else if (kind == request_kind::parse || kind == request_kind::bind) {
             auto const& edited = queue_.front().note ? queue_.front().note->healed : nullptr;
             if (edited != answered_text_) bound_ = 0;
             answered_text_ = edited;
@@ -176,9 +178,12 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_
     held_.opened = false;
     held_.whole = true;
     held_.too_long = false;
+    held_.premise_broken.clear();
     held_.passed_on = effect_passed_on_ ? passed_on : 0;
     held_prefix_.assign(prefix);
     held_tail_.clear();
+    held_complete_.clear();
+    as_extended_ = false;
     tries_ = 0;
     ++holds_;
     if (memory_ != nullptr) memory_->held();
@@ -298,9 +303,75 @@ relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame,
     return {frame.size(), {}, true};
 }
 
+/// While the answer about a premise is awaited. Nothing that comes ahead of it is passed on, so that the request can be sent again as it was. Nothing:
+/// go on as usual.
+std::optional<relay_machine::outcome> relay_machine::on_premise(base::byte_view bytes) {
+    // Parse, Bind and Close have one frame each, Execute has a row and its end.
+    std::size_t ahead = 0;
+    while (ahead < queue_.size() && !queue_[ahead].premise) ++ahead;
+    std::size_t of_premise = 1;
+    while (ahead + of_premise - 1 < queue_.size() && queue_[ahead + of_premise - 1].premise) ++of_premise;
+    std::size_t seen = 0;
+    for (std::size_t at = 0; bytes.size() - at >= wire::header_bytes;) {
+        auto const header = wire::read_header(bytes.substr(at));
+        if (!header.length_is_valid() || header.total_bytes() > most_waited_for_bytes) {
+            server_broken_ = true; // nothing of that kind answers to this
+            return outcome{};
+        }
+        if (header.total_bytes() > bytes.size() - at) return outcome{};
+        auto const frame = bytes.substr(at, header.total_bytes());
+        at += header.total_bytes();
+        if (is_asynchronous(header.type)) {
+            if (seen > 0) continue;
+            if (header.type == 'S') note_parameter(wire::body_of(frame, header));
+            return outcome{at, frame, true};
+        }
+        auto const fields = header.type == 'E' ? wire::read_error(wire::body_of(frame, header)) : std::nullopt;
+        if (fields && fields->severity == "ERROR" && seen >= ahead) return fail_premise(frame, bytes.substr(0, at - frame.size()), at);
+        bool const failed = header.type == 'E';
+        if (!failed && ++seen < ahead + of_premise) continue;
+        premise_pending_ = false;
+        news_ = true;
+        if (!failed || !as_extended_) return std::nullopt;
+        auto const end = at - frame.size(); // the error is the Query's
+        return outcome{end, without_premise(bytes.substr(0, end)), true};
+    }
+    if (bytes.size() < most_waited_for_bytes) return outcome{};
+    server_broken_ = true; // it answers to something else
+    return outcome{};
+}
+
+/// Answers that the client shall not get, to what pgmend put ahead of its message; among them may be what is about no message.
+base::byte_view relay_machine::without_premise(base::byte_view answers) {
+    std::string others;
+    while (answers.size() >= wire::header_bytes) {
+        auto const frame = answers.substr(0, wire::read_header(answers).total_bytes());
+        if (is_asynchronous(frame[0])) others.append(frame);
+        if (frame[0] == 'S') note_parameter(frame.substr(wire::header_bytes));
+        answers.remove_prefix(frame.size());
+    }
+    while (!queue_.empty() && queue_.front().own) queue_.pop();
+    out_ = std::move(others);
+    return out_;
+}
+
+/// `before`: the answers ahead of the error. The request goes on from its beginning.
+relay_machine::outcome relay_machine::fail_premise(base::byte_view error, base::byte_view before, std::size_t consumed) {
+    premise_pending_ = false;
+    std::string to_client{without_premise(before)};
+    hold(error, {}, false, 0);
+    auto const fields = wire::read_error(error.substr(wire::header_bytes));
+    held_.premise_broken = fields ? fields->code : base::byte_view{"?"};
+    out_ = std::move(to_client);
+    return {consumed, out_, true};
+}
+
 relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
     if (mode_ == mode::retrying || mode_ == mode::retry_outdated || mode_ == mode::retry_failed)
         return on_server_retrying(bytes);
+    if (premise_pending_) {
+        if (auto done = on_premise(bytes)) return *done;
+    }
     std::size_t at = 0;
     std::size_t effect_at = nowhere; // where answers begin that the client must not see if the request is sent again
     std::size_t part_at = nowhere;   // where an answer to Describe begins that has not ended
@@ -369,6 +440,11 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             }
             return {total, {}, true};
         }
+        if (as_extended_ && !queue_.empty() && queue_.front().kind == request_kind::query) { // a Query has no such answers
+            bool const is_end = header.type == 'C' || header.type == 'Z';
+            if ((is_end || header.type == 'n' || header.type == '3') && at > 0) return passed_on(at, bytes.substr(0, at), true);
+            if (header.type == 'n' || header.type == '3') return {total, {}, true};
+        }
         if (notice_is_due(header.type)) { // ahead of the first frame of the answer
             if (at > 0) return passed_on(at, bytes.substr(0, at), true);
             noticed_ = queue_.front().note;
@@ -399,6 +475,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
                 shown = out_;
             }
             if (memory_ != nullptr) memory_->failed();
+            held_complete_.clear();
             if (first_effect_ == nothing) first_effect_ = answered_;
             effect_passed_on_ = true;
             fail_request();
@@ -410,6 +487,10 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         case 'Z':
             if (!body.empty()) on_ready(body[0]);
             effect_at = nowhere;
+            if (std::exchange(as_extended_, false)) {
+                out_ = std::exchange(held_complete_, {}).append(frame);
+                return {total, out_, true};
+            }
             break;
         case 'S': note_parameter(body); break;
         case 'N':
@@ -430,6 +511,10 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             note_finished(body);
             if (memory_ != nullptr) memory_->completed(body.substr(0, body.find('\0')));
             note_effect(advance('C'), index);
+            if (as_extended_) {
+                held_complete_ = frame;
+                return {total, {}, true};
+            }
             break;
         case 't':
             part_at = at;

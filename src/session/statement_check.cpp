@@ -19,6 +19,12 @@ constexpr std::size_t most_prepared = 4096;
 
 constexpr std::size_t most_remarks = 100;
 
+/// More texts than these are asked about once more.
+constexpr std::size_t most_locked = 64;
+
+/// Where premises do not hold so often although PostgreSQL refuses the original, something here is not understood.
+constexpr unsigned most_broken_premises = 3;
+
 } // namespace
 
 bool statement_check::active(bool in_transaction) {
@@ -76,21 +82,31 @@ std::uint32_t statement_check::view_number() {
 void statement_check::note_effects(healing::cached_text const& text) {
     if (text.begins_transaction) begun_ = true;
     if (text.ends_transaction) begun_ = false;
+    if (text.controls_transaction || text.ends_transaction) locked_.clear(); // ROLLBACK TO gives locks back, too
     if (!text.changes_session) return;
     view_.reset();
     number_ = 0;
+    premise_there_ = false; // DISCARD ALL
+    locked_.clear();
     unsettled_ = true;
 }
 
 void statement_check::passed_unseen() {
     view_.reset();
     number_ = 0;
+    premise_there_ = false;
+    locked_.clear();
     unsettled_ = true;
     begun_ = false;
 }
 
+void statement_check::request_begins() {
+    if (!begun_) locked_.clear();
+}
+
 void statement_check::settled(char transaction_status) {
     begun_ = false;
+    if (transaction_status != 'T') locked_.clear();
     if (!unsettled_) return;
     view_.reset(); // what was found since may be undone by now
     number_ = 0;
@@ -214,8 +230,12 @@ advice statement_check::base_advice(healing::cached_text& text, bool in_transact
     return given;
 }
 
+bool statement_check::may_ask_of_premise(healing::healed_text const& text) const {
+    return premises_broken_ < most_broken_premises && !begun_ && !text.plan.premise.empty() && !text.refused_originals.empty();
+}
+
 advice statement_check::look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                             bool in_transaction) {
+                             bool in_transaction, bool alone) {
     auto const hash = healing::rewrite_cache::text_hash(sql);
     auto* const known_text = judge_->known_text(sql, hash);
     if (known_text == nullptr && statement == nullptr && !in_transaction && judge_->is_of_no_interest(sql, hash)) return {};
@@ -226,8 +246,16 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
         auto const view = view_number();
         auto* const it = view == 0 ? nullptr : judge_->known(text, view, declared);
         bool const used = it != nullptr && it->kind == opinion::kind_type::heal && judge_->settings().healing_mode == healing::mode::heal;
-        bool const sure = it != nullptr && (!used || (it->verified && view_ && !judge_->views_do_not_last() && is_fresh(*it)));
-        if (sure) {
+        bool const settled = it != nullptr && (!used || (it->verified && view_ && !judge_->views_do_not_last()));
+        bool const fresh = settled && (!used || is_fresh(*it));
+        // A Query that is more than rows could not be sent as extended messages.
+        bool const of_rows = settled && (statement != nullptr || sql::plain_statement(sql) != sql::statement_kind::empty);
+        bool const asks = of_rows && !fresh && alone && !in_transaction && it->confirmed != base::time_point{} && may_ask_of_premise(*it->text);
+        if (asks) {
+            given.premise = ask_of_premise();
+            it->confirmed = clock_();
+        }
+        if (fresh || asks) {
             auto const more = advice_of(text, *it);
             given.what = more.what;
             given.note = more.note;
@@ -255,9 +283,10 @@ void statement_check::closed(base::byte_view statement) {
     if (auto const found = prepared_.find(std::string{statement}); found != prepared_.end() && !found->second.note) prepared_.erase(found);
 }
 
-advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction) {
+advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction, bool alone) {
     advice given;
     auto const found = prepared_.find(std::string{statement});
+    if (found == prepared_.end() || found->second.controls_transaction) locked_.clear();
     if (found == prepared_.end()) {
         given.controls_transaction = given.ends_transaction = true;
         return given;
@@ -268,6 +297,13 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
     given.splits = it.splits;
     if (it.first) given.prepare = judge_again(it);
     if (!it.ended) given.note = it.note;
+    if (alone && it.first && !it.ended && !it.shape_only && !in_transaction && may_ask_of_premise(*it.note->healed)) {
+        auto const now = clock_();
+        if (it.note->healed->plan.writes() || now - it.confirmed >= judge_->settings().recheck) {
+            given.premise = ask_of_premise();
+            it.confirmed = now;
+        }
+    }
     if (it.changes_session) passed_unseen();
     if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
         judge_->settings().healing_mode == healing::mode::heal && (it.splits || !judge_->has_worked(it.masked))) {
@@ -322,6 +358,7 @@ advice statement_check::advice_of(healing::cached_text& text, opinion& it) {
         }
         given.what = advice::kind_type::edit;
         given.note = std::static_pointer_cast<answer_note const>(it.note);
+        if (locked_.size() < most_locked) locked_.push_back(it.text);
         break;
     }
     return given;
@@ -341,19 +378,25 @@ advice statement_check::pass(base::byte_view sql) { return settle(judge_->text(s
 
 /// What pgmend knows of the schema may be older than a moment; names that are used again must not be missed.
 bool statement_check::is_fresh(opinion const& it) const {
-    if (it.text->refused_originals.empty()) return true;
+    if (it.text->refused_originals.empty() || std::find(locked_.begin(), locked_.end(), it.text) != locked_.end()) return true;
     return it.confirmed != base::time_point{} && !it.text->plan.writes() && clock_() - it.confirmed < judge_->settings().recheck;
 }
 
 statement_check::need statement_check::consider(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed) {
     judge_->refresh();
     auto& text = judge_->text(sql);
-    if (!judge_->schema() || !judge_->trips(text)) return {.given = settle(text, {}), .probe = false, .verify = nullptr, .confirm = nullptr};
-    auto const view = view_number();
-    if (view == 0) return {.given = {}, .probe = true, .verify = nullptr, .confirm = nullptr};
-    auto* it = judge_->known(text, view, types);
-    if (it == nullptr) it = &judge_->judge(text, view, types, circumstances());
-    if (it->kind != opinion::kind_type::heal || judge_->settings().healing_mode != healing::mode::heal) return {.given = settle(text, advice_of(text, *it)), .probe = false, .verify = nullptr, .confirm = nullptr};
+    if (!judge_->schema() || !judge_->trips(text)) return {.given = settle(text, {}), .verify = nullptr, .confirm = nullptr};
+    asked_number_ = view_number();
+    asked_at_ = judge_->stamp();
+    // Nothing is known of such sessions: what most of them have. The probe tells whether this one has it, too.
+    bool const guessed = asked_number_ == 0;
+    if (guessed) asked_number_ = judge_->number_of({{"pg_catalog", who_.user, "public"}, {}, client_encoding_, standard_conforming_strings_, who_.user}, circumstances());
+    auto* it = judge_->known(text, asked_number_, types);
+    if (it == nullptr) it = &judge_->judge(text, asked_number_, types, circumstances());
+    if (it->kind != opinion::kind_type::heal || judge_->settings().healing_mode != healing::mode::heal) {
+        if (guessed) return {.given = {}, .probe = true, .verify = nullptr, .confirm = nullptr};
+        return {.given = settle(text, advice_of(text, *it)), .verify = nullptr, .confirm = nullptr};
+    }
     bool const fresh = confirmed || is_fresh(*it);
     if (view_ && it->verified && fresh) {
         auto given = settle(text, advice_of(text, *it));
@@ -361,7 +404,7 @@ statement_check::need statement_check::consider(base::byte_view sql, std::vector
             view_.reset();
             number_ = 0;
         }
-        return {.given = std::move(given), .probe = false, .verify = nullptr, .confirm = nullptr};
+        return {.given = std::move(given), .verify = nullptr, .confirm = nullptr};
     }
     return {.given = {}, .probe = !view_, .verify = it->verified ? nullptr : it->text, .confirm = fresh ? nullptr : it->text};
 }
@@ -373,11 +416,10 @@ void statement_check::learn(healing::session_view view) {
     number_ = 0;
 }
 
-/// The heal that was asked about. The answers may have been for another view than the probe beside them has found: then
-/// they are asked for again.
+/// The heal that was asked about. Where the probe has found another view than was gone by, the answers say nothing: they are asked for again.
 opinion* statement_check::asked_about(base::byte_view sql, std::vector<catalog::oid> const& types) {
-    if (number_ == 0 || numbered_at_ != judge_->stamp()) return nullptr;
-    auto* const it = judge_->known(judge_->text(sql), number_, types);
+    if (view_number() != asked_number_ || asked_at_ != judge_->stamp()) return nullptr;
+    auto* const it = judge_->known(judge_->text(sql), asked_number_, types);
     return it != nullptr && it->kind == opinion::kind_type::heal ? it : nullptr;
 }
 
@@ -401,6 +443,21 @@ void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> co
     }
     it->kind = opinion::kind_type::refused;
     it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
+}
+
+std::shared_ptr<prepare_again const> statement_check::premise_broken(base::byte_view sqlstate, base::byte_view const* statement) {
+    if (sqlstate == wire::sqlstate::unknown_statement) premise_there_ = false; // DEALLOCATE ALL
+    else ++premises_broken_;
+    return statement == nullptr ? nullptr : end_heal(*statement);
+}
+
+std::shared_ptr<prepare_again const> statement_check::end_heal(base::byte_view statement) {
+    auto const found = prepared_.find(std::string{statement});
+    if (found == prepared_.end() || !found->second.first || found->second.ended) return nullptr;
+    auto& it = found->second;
+    it.ended = true;
+    it.judged_at = judge_->stamp();
+    return std::make_shared<prepare_again const>(prepare_again{it.first->original, it.types});
 }
 
 } // namespace pgmend::session

@@ -119,6 +119,8 @@ void append_bind(std::string& out, base::byte_view portal, base::byte_view state
 
 void append_describe_statement(std::string& out, base::byte_view statement) { append_named(out, 'D', 'S', statement); }
 
+void append_describe_portal(std::string& out, base::byte_view portal) { append_named(out, 'D', 'P', portal); }
+
 void append_execute(std::string& out, base::byte_view portal) {
     frame_writer frame{out, 'E'};
     frame.text(portal);

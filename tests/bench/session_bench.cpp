@@ -75,7 +75,7 @@ void session_benches() {
     session::statement_check check{judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; },
                                    [] { return base::time_point{std::chrono::hours{1}}; }}; // a healed read asks again by the clock
     if (!check.active(false)) return;
-    (void)check.look(drifted, nullptr, {}, false);
+    (void)check.look(drifted, nullptr, {}, false, false);
     healing::session_view view;
     view.search_path = {"pg_catalog", "public"};
     view.client_encoding = "UTF8";
@@ -84,8 +84,8 @@ void session_benches() {
     check.verified(drifted, {}, std::nullopt);
     check.confirmed(drifted, {}, "42703");
 
-    measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false).guard; });
-    measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false).note != nullptr; });
+    measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false, false).guard; });
+    measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false, false).note != nullptr; });
 
     session::relay_machine relay{{true, 65536}};
     relay.configure({true, 65536}, &check);
@@ -100,6 +100,44 @@ void session_benches() {
     measure("session: Query and ReadyForQuery, healed from the cache", [&] {
         auto const sent = relay.on_client(query).forward.size();
         return sent + relay.on_server(answer).consumed + relay.take_answered().size() + relay.take_executed().size();
+    });
+
+    // A write asks each time whether the heal's premise holds, in the same packet.
+    std::string const write = "UPDATE users SET email = 'x' WHERE id = 1";
+    (void)check.look(write, nullptr, {}, false, false);
+    (void)check.consider(write, {}, false);
+    check.verified(write, {}, std::nullopt);
+    check.confirmed(write, {}, "42703");
+    std::string request;
+    wire::append_parse(request, "", write, {});
+    wire::append_bind(request, "", "", {});
+    wire::append_execute(request, "");
+    wire::append_sync(request);
+    (void)check.look(write, nullptr, {}, false, true); // prepares the statement that asks
+    auto const frame = [](char type, std::string_view body) {
+        std::string out(1, type);
+        base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
+        return out.append(body);
+    };
+    auto const ready = frame('Z', "I");
+    auto const done = frame('C', std::string_view{"UPDATE 1", 9});
+    auto const parsed = frame('1', "") + frame('2', "");
+    auto const premise = frame('2', "") + frame('D', std::string_view{"\0\1\0\0\0\0011", 7}) + frame('C', std::string_view{"SELECT 1", 9}) + frame('3', "");
+    auto const plainly = parsed + done + ready;
+    auto const with_premise = parsed + premise + done + ready;
+    auto const through = [&](session::relay_machine& by, std::string_view answers) {
+        auto sum = by.on_client(request).forward.size();
+        for (bool again = true; again;) {
+            auto const step = by.on_server(answers);
+            answers.remove_prefix(step.consumed);
+            sum += step.forward.size();
+            again = step.again;
+        }
+        return sum;
+    };
+    measure("session: a write as extended messages, relayed", [&] { return through(plain, plainly); });
+    measure("session: a write as extended messages, healed from the cache", [&] {
+        return through(relay, with_premise) + relay.take_answered().size() + relay.take_executed().size();
     });
 
     auto const unchanged = std::make_shared<base::published<catalog::history>>(catalog::history::with(nullptr, schema("email")));
@@ -133,7 +171,7 @@ void session_benches() {
     }() + ") AND id = ";
     std::uint64_t number = 0;
     measure_text("session: new text without drift", kibibyte, [&] {
-        return check.look(kibibyte + std::to_string(++number), nullptr, {}, false).guard;
+        return check.look(kibibyte + std::to_string(++number), nullptr, {}, false, false).guard;
     });
     measure("session: first plan of a text", [&] {
         auto& text = judge->text(drifted);

@@ -56,6 +56,32 @@ TEST_CASE("a plan says what it used, what it writes and which bytes are the stat
     CHECK(healed.evidence == evidence::lineage);
 }
 
+TEST_CASE("a plan that changes names of columns and relations has a premise that can be asked about") {
+    auto const premise = [](std::initializer_list<std::string_view> ddl, std::string_view sql) {
+        auto const history = versions(ddl);
+        return std::get<plan>(judged(ask(sql), *history)).premise;
+    };
+    auto const of = premise({"CREATE TABLE users (id int, email text); CREATE TABLE orders (id int, note text)",
+                             "ALTER TABLE users RENAME COLUMN email TO mail; ALTER TABLE users RENAME TO people"},
+                            "SELECT u.email, o.note FROM users u JOIN orders o ON o.id = u.id");
+    REQUIRE(of.size() == 11);
+    CHECK(of[1] == R"({"email"})");
+    CHECK(of[2] == R"({"orders","users"})");
+    CHECK(of[6] == R"({"people","orders"})");
+    CHECK(of[7] == R"({"public","public"})");
+    CHECK(of[10] == R"({"mail"})");
+    CHECK(of[4].find(',') == std::string::npos); // people may not be called users again
+    // Where that does not say enough, there is none.
+    CHECK(premise({"CREATE TABLE users (id int, email text); CREATE TABLE orders (id int, email text)", "ALTER TABLE users RENAME COLUMN email TO mail"},
+                  "SELECT u.email, o.email FROM users u JOIN orders o ON o.id = u.id")
+              .empty());
+    CHECK(premise({"CREATE TABLE users (id int, email text); CREATE FUNCTION shown(a text) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+                   "ALTER TABLE users RENAME COLUMN email TO mail"},
+                  "SELECT shown(email) FROM users")
+              .empty());
+    CHECK(premise({"CREATE TABLE a (id int, k int); CREATE TABLE b (id int, k int)", "ALTER TABLE a RENAME COLUMN k TO key"}, "SELECT a.id FROM a JOIN b USING (k)").empty());
+}
+
 TEST_CASE("the pattern of a relation and its column names both") {
     auto const history = versions({"CREATE TABLE users (id int, email text)",
                                    "ALTER TABLE users RENAME COLUMN email TO mail; ALTER TABLE users RENAME TO clients; ALTER TABLE clients SET SCHEMA crm"});

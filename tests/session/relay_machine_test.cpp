@@ -1,5 +1,6 @@
 #include "session/frames.hpp"
 
+#include "pgmend/session/heal_machine.hpp"
 #include "pgmend/session/relay_machine.hpp"
 
 #include <catch2/catch.hpp>
@@ -498,12 +499,15 @@ struct scripted : session::preflight {
     }
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override { unseen.push_back(std::string{statement} + ": " + std::string{sql}); }
     void closed(base::byte_view statement) override { unseen.push_back("closed: " + std::string{statement}); }
-    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool) override {
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool, bool alone) override {
         auto const found = answers.find(std::string{sql});
-        return found == answers.end() ? session::advice{} : found->second;
+        auto given = found == answers.end() ? session::advice{} : found->second;
+        if (!alone) given.premise = session::advice::premise_type::none;
+        return given;
     }
-    session::advice look_at_bind(base::byte_view statement, bool) override {
+    session::advice look_at_bind(base::byte_view statement, bool, bool alone) override {
         session::advice any;
+        if (alone && statement == "premised") any.premise = session::advice::premise_type::asked;
         any.controls_transaction = any.ends_transaction = !statement.empty();
         any.note = bound;
         if (statement == "outdated") any.prepare = std::make_shared<session::prepare_again const>(session::prepare_again{"SELECT email", {23}});
@@ -559,6 +563,182 @@ std::size_t count_of(std::string const& text, std::string_view part) {
 }
 
 } // namespace
+
+namespace {
+
+/// An edited text whose premise is asked about, in front of a relay.
+struct premised_relay : checked_relay {
+    premised_relay() {
+        auto note = std::make_shared<session::answer_note>();
+        auto plan = renamed("SELECT email_address AS email");
+        plan.premise = {"{1}", "{email}"};
+        note->healed = std::make_shared<healing::healed_text const>(healing::make_healed_text(std::move(plan), "SELECT email"));
+        check.bound = note;
+        auto& given = check.answers["SELECT email"];
+        given.what = session::advice::kind_type::edit;
+        given.premise = session::advice::premise_type::asked;
+        given.note = std::move(note);
+    }
+    /// Bind, Execute and Close of the question.
+    std::string question() const {
+        std::string out;
+        auto const& parameters = check.bound->healed->plan.premise;
+        constexpr auto name = "_pgmend_premise_2f6b9c";
+        wire::append_bind(out, name, name, std::vector<base::byte_view>(parameters.begin(), parameters.end()));
+        wire::append_execute(out, name);
+        wire::append_close_portal(out, name);
+        return out;
+    }
+};
+
+auto const holds = frame('2') + frame('D', "\0\1\0\0\0\1" "1"s) + complete("SELECT 1") + frame('3');
+auto const broken = frame('2') + error({"C22012"}) + ready();
+
+} // namespace
+
+TEST_CASE("a premise is asked about behind the Bind, in the same packet, and the client sees nothing of it") {
+    for (std::size_t const piece : {1u, 3u, 1000u}) {
+        premised_relay r;
+        r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message());
+        CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + r.question() + execute() + sync_message());
+        r.piece = piece;
+        r.server(frame('1') + frame('2') + holds + row + ready());
+        CHECK(r.take_client() == frame('1') + frame('2') + row + ready());
+        CHECK(r.machine.idle());
+        CHECK(r.machine.take_executed().size() == 1);
+        r.piece = 1000;
+        r.client(bind("premised") + execute() + sync_message());
+        CHECK(r.take_server() == bind("premised") + r.question() + execute() + sync_message());
+        r.server(frame('2') + holds + row + ready());
+        CHECK(r.take_client() == frame('2') + row + ready());
+        CHECK(r.machine.take_executed().size() == 1);
+    }
+}
+
+TEST_CASE("the statement that asks about premises is prepared where it is asked first") {
+    premised_relay r;
+    r.check.answers["SELECT email"].premise = session::advice::premise_type::prepared_and_asked;
+    for (bool const there : {true, false}) {
+        r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message());
+        CHECK(count_of(r.take_server(), "_pgmend_premise_2f6b9c") == 7);
+        if (there) {
+            r.server(frame('1') + frame('2') + frame('3') + frame('1') + holds + row + ready());
+            CHECK(r.take_client() == frame('1') + frame('2') + row + ready());
+        } else {
+            r.server(frame('1') + frame('2') + frame('3') + error({"C42883"}) + ready());
+            CHECK(r.machine.holding());
+            CHECK(r.machine.held().premise_broken == "42883");
+        }
+    }
+}
+
+TEST_CASE("what the client sends behind a premise waits for its answer; what is not alone gets none") {
+    premised_relay r;
+    r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message() + query("SELECT 1"));
+    CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + r.question() + execute() + sync_message());
+    CHECK(r.machine.client_must_wait());
+    r.server(frame('1') + frame('2') + frame('2'));
+    CHECK(r.machine.client_must_wait());
+    CHECK(r.take_client().empty());
+    r.server(frame('D', "\0\0"s) + complete("SELECT 1") + frame('3'));
+    CHECK_FALSE(r.machine.client_must_wait());
+    CHECK(r.take_client() == frame('1') + frame('2'));
+    r.client({});
+    r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message());
+    CHECK(r.client_carry.empty());
+    CHECK(r.take_server() == query("SELECT 1") + parse("s", "SELECT email_address AS email") + bind("s") + execute() + sync_message());
+}
+
+TEST_CASE("a request whose premise does not hold is held as the client sent it, with nothing passed on") {
+    for (std::size_t const piece : {1u, 1000u}) {
+        premised_relay r;
+        auto const request = parse("s", "SELECT email") + bind("s") + execute() + sync_message();
+        r.client(request);
+        r.piece = piece;
+        r.server(frame('S', "TimeZone\0UTC\0"s) + frame('1') + frame('2') + broken);
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().premise_broken == "22012");
+        CHECK(r.machine.held().request == request);
+        CHECK(r.machine.held().failed == 0);
+        CHECK(r.take_client() == frame('S', "TimeZone\0UTC\0"s));
+
+        session::heal_machine machine{r.machine.held(), {}};
+        auto const again = machine.as_it_was();
+        CHECK(again.bytes == request);
+        r.to_client += r.machine.begin_retry(again, {});
+        r.server(frame('1') + frame('2') + row + ready());
+        CHECK(r.take_client() == frame('1') + frame('2') + row + ready());
+        CHECK(r.machine.idle());
+        CHECK(r.machine.take_executed().empty());
+    }
+}
+
+TEST_CASE("a Bind whose premise does not hold is sent again behind a Parse of what the client has prepared") {
+    premised_relay r;
+    auto const request = bind("premised") + execute() + sync_message();
+    r.client(request);
+    r.server(broken);
+    REQUIRE(r.machine.holding());
+    session::heal_machine machine{r.machine.held(), {}};
+    session::prepare_again const anew{"SELECT email", {}};
+    auto const again = machine.as_it_was(&anew);
+    CHECK(again.bytes == close_statement("premised") + parse("premised", "SELECT email") + request);
+    r.to_client += r.machine.begin_retry(again, {});
+    // It fails as it did when it was healed, and may be healed again.
+    r.server(frame('3') + frame('1') + error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
+    CHECK(r.machine.holding());
+    CHECK(r.machine.held().premise_broken.empty());
+}
+
+TEST_CASE("a Query whose premise is asked about is sent as extended messages and answered as a Query") {
+    auto const expected = [](premised_relay const& r) {
+        std::string out = parse("", "SELECT email_address AS email") + bind("") + r.question();
+        wire::append_describe_portal(out, "");
+        return out + execute() + close_statement("") + sync_message();
+    };
+    for (std::size_t const piece : {1u, 1000u}) {
+        premised_relay r;
+        r.client(query("SELECT email"));
+        CHECK(r.take_server() == expected(r));
+        r.piece = piece;
+        r.server(frame('1') + frame('2') + holds + row + frame('3') + ready());
+        CHECK(r.take_client() == row + ready());
+        CHECK(r.machine.idle());
+        CHECK(r.machine.take_executed().size() == 1);
+        CHECK(r.machine.take_answered().size() == 1);
+
+        // What a commit says comes behind CommandComplete there, and in its place in the answer to a Query.
+        r.piece = 1000;
+        r.client(query("SELECT email"));
+        r.piece = piece;
+        r.server(frame('1') + frame('2') + holds + frame('n') + complete("INSERT 0 1") + frame('3') + error({"C23503"}) + ready());
+        CHECK(r.take_client() == error({"C23503"}) + ready());
+        CHECK(r.machine.idle());
+    }
+    premised_relay r;
+    r.client(query("SELECT email"));
+    SECTION("the premise does not hold") {
+        r.server(frame('1') + frame('2') + broken);
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().request == query("SELECT email"));
+        CHECK(session::heal_machine(r.machine.held(), {}).as_it_was().bytes == query("SELECT email"));
+    }
+    SECTION("the edited text is refused") {
+        r.server(error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().premise_broken.empty());
+        CHECK(r.machine.held().edits.size() == 1);
+    }
+    SECTION("the edited text is refused for another reason") {
+        r.server(frame('1') + error({"C57014"}) + ready());
+        CHECK(r.take_client() == error({"C57014"}) + ready());
+        CHECK(r.machine.idle());
+    }
+    SECTION("the session ends") {
+        r.server(frame('1') + error({"C57P01"}, "FATAL"));
+        CHECK(r.take_client() == error({"C57P01"}, "FATAL"));
+    }
+}
 
 TEST_CASE("what is known is taken over ahead of each statement, with a savepoint in front of it too") {
     checked_relay r;
@@ -916,8 +1096,8 @@ namespace {
 
 struct splitting final : session::preflight {
     bool active(bool) override { return false; }
-    session::advice look(base::byte_view, base::byte_view const*, std::span<std::uint32_t const>, bool) override { return {}; }
-    session::advice look_at_bind(base::byte_view, bool) override { return {}; }
+    session::advice look(base::byte_view, base::byte_view const*, std::span<std::uint32_t const>, bool, bool) override { return {}; }
+    session::advice look_at_bind(base::byte_view, bool, bool) override { return {}; }
     void passed_unseen() override {}
     void worked(std::uint64_t) override {}
     [[nodiscard]] bool splits_batches() const override { return true; }
@@ -1020,13 +1200,13 @@ namespace {
 /// A rule wants batches to be split, and says so of what begins with INSERT.
 struct splitting_early final : session::preflight {
     bool active(bool) override { return true; }
-    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool in_transaction) override { return of(sql, in_transaction); }
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool in_transaction, bool) override { return of(sql, in_transaction); }
     session::advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override {
         auto out = of(sql, in_transaction);
         out.controls_transaction = statement == nullptr;
         return out;
     }
-    session::advice look_at_bind(base::byte_view, bool) override { return {}; }
+    session::advice look_at_bind(base::byte_view, bool, bool) override { return {}; }
     void passed_unseen() override {}
     void worked(std::uint64_t) override {}
     [[nodiscard]] bool splits_batches() const override { return true; }

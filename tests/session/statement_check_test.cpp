@@ -29,9 +29,9 @@ struct fixture {
     }
     advice look(std::string_view sql, bool in_transaction = false) {
         if (!check.active(in_transaction)) return {};
-        return check.look(sql, nullptr, {}, in_transaction);
+        return check.look(sql, nullptr, {}, in_transaction, false);
     }
-    static healing::session_view view(std::vector<std::string> path = {"pg_catalog", "public"}) {
+    static healing::session_view view(std::vector<std::string> path = {"pg_catalog", "app", "public"}) {
         healing::session_view out;
         out.search_path = std::move(path);
         out.client_encoding = "UTF8";
@@ -44,6 +44,10 @@ struct fixture {
         for (int i = 0; i < 4; ++i) {
             auto need = check.consider(sql, {}, confirmed);
             if (need.given) return *need.given;
+            if (need.probe) {
+                check.learn(view());
+                ++probes;
+            }
             if (need.confirm) {
                 ++confirmations;
                 if (accepted) return check.pass(sql);
@@ -53,10 +57,6 @@ struct fixture {
             if (need.verify) {
                 check.verified(sql, {}, refusal);
                 ++verifications;
-            }
-            if (need.probe) {
-                check.learn(view());
-                ++probes;
             }
         }
         return check.pass(sql);
@@ -108,7 +108,7 @@ TEST_CASE("the first heal of a text in another session takes one question, for i
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
     REQUIRE(other.active(false));
-    REQUIRE(other.look(drifted, nullptr, {}, false).what == kind::ask);
+    REQUIRE(other.look(drifted, nullptr, {}, false, false).what == kind::ask);
     auto const need = other.consider(drifted, {}, false);
     CHECK(need.probe);
     CHECK(need.verify == nullptr); // PostgreSQL has accepted it under the usual view
@@ -122,7 +122,7 @@ TEST_CASE("a session with another search path gets another answer") {
     (void)f.look(drifted);
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
-    REQUIRE(other.look(drifted, nullptr, {}, false).what == kind::ask);
+    REQUIRE(other.look(drifted, nullptr, {}, false, false).what == kind::ask);
     CHECK(other.consider(drifted, {}, false).probe);
     other.learn(fixture::view({"pg_catalog", "elsewhere"}));
     CHECK(other.consider(drifted, {}, false).given->what == kind::pass);
@@ -207,13 +207,13 @@ TEST_CASE("a prepared statement is guarded by what it was prepared from, one tha
     fixture f;
     base::byte_view const name = "s1";
     REQUIRE(f.check.active(true));
-    (void)f.check.look("SELECT note FROM orders", &name, {}, true);
-    auto const bind = f.check.look_at_bind("s1", true);
+    (void)f.check.look("SELECT note FROM orders", &name, {}, true, false);
+    auto const bind = f.check.look_at_bind("s1", true, false);
     CHECK(bind.guard);
     CHECK_FALSE(bind.ends_transaction);
     f.check.worked(bind.token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true).guard);
-    CHECK(f.check.look_at_bind("unknown", true).ends_transaction);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    CHECK(f.check.look_at_bind("unknown", true, false).ends_transaction);
 }
 
 TEST_CASE("a statement that was prepared while nothing was looked at is guarded in a block, and again after each change") {
@@ -221,18 +221,18 @@ TEST_CASE("a statement that was prepared while nothing was looked at is guarded 
     REQUIRE_FALSE(f.check.active(false));
     f.check.prepared_unseen("SELECT note FROM orders", "s1");
     f.check.prepared_unseen("COMMIT", "end");
-    auto const bind = f.check.look_at_bind("s1", true);
+    auto const bind = f.check.look_at_bind("s1", true, false);
     CHECK(bind.guard);
     CHECK_FALSE(bind.ends_transaction);
     f.check.worked(bind.token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
     f.migrate("ALTER TABLE orders RENAME COLUMN note TO remark");
     REQUIRE(f.check.active(true));
-    CHECK(f.check.look_at_bind("s1", true).guard);
-    CHECK_FALSE(f.check.look_at_bind("end", true).guard);
-    CHECK(f.check.look_at_bind("end", true).ends_transaction);
+    CHECK(f.check.look_at_bind("s1", true, false).guard);
+    CHECK_FALSE(f.check.look_at_bind("end", true, false).guard);
+    CHECK(f.check.look_at_bind("end", true, false).ends_transaction);
     f.check.closed("s1");
-    CHECK_FALSE(f.check.look_at_bind("s1", true).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
 }
 
 TEST_CASE("mode observe edits nothing, and says once what it would have done") {
@@ -275,7 +275,7 @@ TEST_CASE("a text that fits passes on the usual view of the user, without a ques
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
     constexpr auto current = "SELECT email_address FROM users";
-    REQUIRE(other.look(current, nullptr, {}, false).what == kind::ask);
+    REQUIRE(other.look(current, nullptr, {}, false, false).what == kind::ask);
     auto const need = other.consider(current, {}, false);
     REQUIRE(need.given);
     CHECK(need.given->what == kind::pass);
@@ -312,28 +312,28 @@ TEST_CASE("a prepared heal that is no longer allowed is taken back before the ne
     f.migrate("ALTER TABLE users RENAME email TO email_address");
     base::byte_view const name = "s1";
     REQUIRE(f.check.active(false));
-    (void)f.check.look(drifted, &name, {}, false);
+    (void)f.check.look(drifted, &name, {}, false, false);
     REQUIRE(f.ask(drifted).what == kind::edit);
-    CHECK_FALSE(f.check.look_at_bind(name, false).prepare);
+    CHECK_FALSE(f.check.look_at_bind(name, false, false).prepare);
     auto off = healing::settings{};
     off.healing_mode = healing::mode::off;
     f.judge->configure(off, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
     REQUIRE(f.check.active(false));
     for (int i = 0; i < 2; ++i) { // the server has refused it, so it is not there
-        auto const bind = f.check.look_at_bind(name, false);
+        auto const bind = f.check.look_at_bind(name, false, false);
         REQUIRE(bind.prepare);
         CHECK(bind.prepare->sql == drifted);
         CHECK_FALSE(bind.note);
     }
     f.judge->configure({}, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
-    auto const bind = f.check.look_at_bind(name, false);
+    auto const bind = f.check.look_at_bind(name, false, false);
     REQUIRE(bind.prepare);
     CHECK(bind.prepare->sql == "SELECT email_address AS email FROM users");
     REQUIRE(bind.note);
-    CHECK_FALSE(f.check.look_at_bind(name, false).prepare);
+    CHECK_FALSE(f.check.look_at_bind(name, false, false).prepare);
     // Prepared anew under the same name by the client: nothing is left of it.
-    (void)f.check.look("SELECT note FROM orders", &name, {}, false);
-    CHECK_FALSE(f.check.look_at_bind(name, false).note);
+    (void)f.check.look("SELECT note FROM orders", &name, {}, false, false);
+    CHECK_FALSE(f.check.look_at_bind(name, false, false).note);
 }
 
 TEST_CASE("texts that no rule is for are not kept before they come again") {
@@ -370,8 +370,8 @@ TEST_CASE("of a text that is too long to be looked at the beginning tells whethe
     CHECK(given.guard);
     CHECK_FALSE(given.controls_transaction);
     CHECK(f.check.splits("s"));
-    CHECK(f.check.look_at_bind("s", true).guard);
-    CHECK(f.check.look_at_bind("s", false).splits);
+    CHECK(f.check.look_at_bind("s", true, false).guard);
+    CHECK(f.check.look_at_bind("s", false, false).splits);
     for (auto const* text : {"INSERT INTO users VALUES (1, 'a", "UPDATE orders SET note = 'a", "INSERT INTO other.users VALUES (", ""}) {
         given = f.check.look_at_beginning(text, nullptr, true);
         CHECK_FALSE(given.splits);

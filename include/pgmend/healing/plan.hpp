@@ -83,6 +83,9 @@ struct plan {
     std::vector<loss> losses;
     std::vector<std::uint32_t> nulled; ///< parameters, ascending, that the edited text has no use for: Bind shall have NULL for them
     bool once{false}; ///< for this execution alone: neither kept nor run again
+    /// Parameters of `premise_sql`: what has to be true of the catalog for the healed text to mean what the original meant, and for PostgreSQL to refuse
+    /// the original. None: it cannot be asked so.
+    std::vector<std::string> premise;
 
     bool operator==(plan const&) const = default;
     [[nodiscard]] bool writes() const;

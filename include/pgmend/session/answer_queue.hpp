@@ -30,6 +30,7 @@ struct expected_answer {
     bool own{false}; ///< to a message of pgmend's: nothing of the answer is for the client
     std::shared_ptr<answer_note const> note;
     std::uint64_t began_us{0}; ///< when the message came; of a steady clock
+    bool premise{false};       ///< own: it asks about the premise of a heal
 };
 
 /// Messages sent whose answers have not ended, oldest first. A ring that grows: pushing and popping cost a few

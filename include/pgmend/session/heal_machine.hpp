@@ -61,8 +61,9 @@ class heal_machine {
 
     /// After verified: the client's request again, edited.
     [[nodiscard]] retry_request retry();
-    /// The client's request again, as it was: for a failure of what had been sent edited.
-    [[nodiscard]] retry_request as_it_was();
+    /// The client's request again, as it was: for a failure of what had been sent edited. `anew` (may be null): what its statement is to be prepared from
+    /// ahead of it.
+    [[nodiscard]] retry_request as_it_was(prepare_again const* anew = nullptr);
     /// After probed: the client's request again; in the place of each Bind among `left_out` (message numbers, ascending) one of `nothing`, a text that
     /// stores no row. `plan` is for the reports.
     [[nodiscard]] retry_request retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing);

@@ -27,6 +27,8 @@ struct advice {
         block, ///< let it fail: the client gets `note->error`
     };
     kind_type what{kind_type::pass};
+    /// edit, or Bind of what was edited: whether its plan's premise is asked about behind the Bind, in the same packet.
+    enum class premise_type : std::uint8_t { none, asked, prepared_and_asked } premise{premise_type::none};
     bool guard{false};                ///< inside a transaction block a savepoint shall go ahead of it
     bool controls_transaction{false}; ///< savepoints may be gone behind it, or its facts are not known
     bool splits{false};               ///< a batch that a rule may want to be split: it is kept up to healing.max_batch_bytes
@@ -44,9 +46,13 @@ class preflight {
     /// Whether a look is worth while: false while nothing has drifted and no savepoint is wanted.
     [[nodiscard]] virtual bool active(bool in_transaction) = 0;
 
+    /// A request begins outside of a transaction block, as far as the server has told. Before anything of it is looked at.
+    virtual void request_begins() {}
+
     /// A Query, or a Parse for `statement` (null: Query) with the parameter types declared. `in_transaction`: inside a block.
+    /// `alone`: nothing is on its way, and all of the request is in sight, with a Bind of it: a premise may be asked about.
     [[nodiscard]] virtual advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                                      bool in_transaction) = 0;
+                                      bool in_transaction, bool alone) = 0;
 
     /// A Parse under a name, while no look was worth while: it may be bound when one is.
     virtual void prepared_unseen(base::byte_view /*sql*/, base::byte_view /*statement*/) {}
@@ -55,7 +61,7 @@ class preflight {
     virtual void closed(base::byte_view /*statement*/) {}
 
     /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
-    [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction) = 0;
+    [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) = 0;
 
     /// A text that is too long to be looked at.
     virtual void passed_unseen() = 0;

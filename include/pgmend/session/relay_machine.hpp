@@ -43,6 +43,9 @@ struct failed_request {
     bool opened{false};     ///< the request itself began a transaction block, which is aborted now
     bool whole{true};       ///< false: it has grown too long to be kept, and `request` is a part
     bool too_long{false};   ///< and a rule might have wanted it to be split
+    /// The premise of a heal does not hold (any more), or could not be asked about: SQLSTATE. Nothing of the request has been executed, and the error
+    /// is not the client's; else empty.
+    std::string premise_broken;
     /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
     /// a batch may be split.
     std::uint32_t passed_on{0};
@@ -76,6 +79,7 @@ struct retry_request {
     std::uint32_t decisive{0};            ///< once this message of the request is answered, the retry has succeeded
     bool whole_text{false};               ///< several statements in the text: only its end tells
     bool as_it_was{false};                ///< not edited: whatever is answered is the client's answer
+    bool heals_again{false};              ///< likewise, but where it fails it may be healed
     std::shared_ptr<healed_text const> text; ///< null where as_it_was
 };
 
@@ -168,8 +172,10 @@ class relay_machine {
     [[nodiscard]] bool holding() const { return mode_ == mode::holding; }
     [[nodiscard]] failed_request const& held() const { return held_; }
 
-    /// An error is held, or about to be: what the client sends next has to wait.
-    [[nodiscard]] bool client_must_wait() const { return mode_ == mode::holding || (mode_ == mode::absorbing && !open_); }
+    /// An error is held, or about to be, or a premise is asked about: what the client sends next has to wait.
+    [[nodiscard]] bool client_must_wait() const { return mode_ == mode::holding || ((mode_ == mode::absorbing || premise_pending_) && !open_); }
+    /// The answer about a premise is still to come. Then the client can be listened to, but nothing be done.
+    [[nodiscard]] bool premise_pending() const { return premise_pending_; }
 
     /// The client gets the server's error after all. What to send it: until the next call. `recovered`: a Sync of
     /// pgmend's own has ended the server's error state although the client's request is still open; then what the
@@ -238,12 +244,14 @@ class relay_machine {
     void begin_client_frame(wire::frame_header const& header, std::shared_ptr<answer_note const> note);
     void retain(base::byte_view bytes);
     void note_end_of_long_text();
-    [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, bool alone);
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     void put_ahead(advice const& given);
     void prepare_anew(base::byte_view bind, prepare_again const& what);
     void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
+    void ask_of_premise(healed_text const& text, advice::premise_type how);
+    void append_as_extended(healed_text const& text, advice::premise_type how);
 
     // relay_server.cpp
     [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
@@ -262,6 +270,9 @@ class relay_machine {
     [[nodiscard]] bool notice_is_due(char type) const;
     void note_parameter(base::byte_view body);
     [[nodiscard]] outcome on_server_absorbing(base::byte_view frame, wire::frame_header const& header);
+    [[nodiscard]] std::optional<outcome> on_premise(base::byte_view bytes);
+    [[nodiscard]] base::byte_view without_premise(base::byte_view answers);
+    [[nodiscard]] outcome fail_premise(base::byte_view error, base::byte_view before, std::size_t consumed);
 
     // relay_retry.cpp
     [[nodiscard]] outcome on_server_retrying(base::byte_view bytes);
@@ -304,6 +315,10 @@ class relay_machine {
     bool terminated_{false};
     bool savepoint_set_{false};         // one of pgmend's is there, if the last request has succeeded
     bool asking_{false};
+    std::shared_ptr<healed_text const> premise_due_; // asked about behind the next Bind
+    advice::premise_type premise_how_{advice::premise_type::none};
+    bool premise_pending_{false};       // its answers come next; client_must_wait()
+    bool as_extended_{false};           // the oldest request is a Query that was sent as extended messages
     std::optional<advice> answer_;      // to the text that comes next
     question question_;
     std::string asked_sql_;
@@ -326,6 +341,7 @@ class relay_machine {
     failed_request held_;
     std::string held_shown_;            // the error as the client gets it, if it does
     std::string held_prefix_;           // answers that came right ahead of the held error
+    std::string held_complete_;         // of a Query sent as extended messages: CommandComplete, which comes ahead of the commit there
     std::string held_tail_;             // what came between the held error and its ReadyForQuery, with it
     std::string out_;
 

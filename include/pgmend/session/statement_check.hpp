@@ -19,7 +19,8 @@ namespace pgmend::session {
 /// What a session's names mean is asked of the server only when a text needs it, and remembered until something may have
 /// changed it. A text that surely fits passes on the usual view of the user: that can do no harm, since it is sent as it is. A heal
 /// is used only under the view that the server has told of this very session, only once PostgreSQL has accepted it, and only
-/// while it refuses the original: that is asked before each write, and for reads from time to time.
+/// while it refuses the original: that is asked with each write, and for reads from time to time. Where only names of columns and relations
+/// have changed, and nothing else is under way, the question travels with the statement (healing/premise.hpp); else it goes ahead of it.
 ///
 /// Owned by a session, on its worker's thread.
 class statement_check final : public preflight {
@@ -34,11 +35,12 @@ class statement_check final : public preflight {
         : judge_{std::move(judge)}, who_{std::move(who)}, now_{std::move(now)}, clock_{std::move(clock)} {}
 
     [[nodiscard]] bool active(bool in_transaction) override;
+    void request_begins() override;
     [[nodiscard]] advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                              bool in_transaction) override;
+                              bool in_transaction, bool alone) override;
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
     void closed(base::byte_view statement) override;
-    [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction) override;
+    [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) override;
     void passed_unseen() override;
     [[nodiscard]] advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override;
     void worked(std::uint64_t token) override { judge_->note_worked(token); }
@@ -62,6 +64,13 @@ class statement_check final : public preflight {
     void verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused);
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
+
+    /// A premise that was asked about does not hold, or could not be asked about. What has to be prepared again ahead of the request, which is sent as it
+    /// was: where it began with a Bind of `statement`; else null.
+    [[nodiscard]] std::shared_ptr<prepare_again const> premise_broken(base::byte_view sqlstate, base::byte_view const* statement);
+    /// A Bind of `statement`, which was prepared edited, has failed: what the client has prepared, to be tried in its place. Null: it was not edited, or this was
+    /// tried.
+    [[nodiscard]] std::shared_ptr<prepare_again const> end_heal(base::byte_view statement);
 
     /// A named statement that is a batch, as far as is known.
     [[nodiscard]] bool splits(std::string_view statement) const;
@@ -106,6 +115,7 @@ class statement_check final : public preflight {
         std::uint64_t judged_at{0};         ///< stamp
         bool ended{false};                  ///< what the client prepared is what it gets
         bool shape_only{false};
+        base::time_point confirmed{};       ///< when its premise was asked about
     };
 
     void note_effects(healing::cached_text const& text);
@@ -116,6 +126,8 @@ class statement_check final : public preflight {
     [[nodiscard]] std::uint32_t view_number();
     [[nodiscard]] healing::session_view const* best_view() const;
     [[nodiscard]] bool is_fresh(healing::opinion const& it) const;
+    [[nodiscard]] bool may_ask_of_premise(healing::healed_text const& text) const;
+    [[nodiscard]] advice::premise_type ask_of_premise() { return std::exchange(premise_there_, true) ? advice::premise_type::asked : advice::premise_type::prepared_and_asked; }
     [[nodiscard]] healing::opinion* asked_about(base::byte_view sql, std::vector<catalog::oid> const& types);
     [[nodiscard]] advice advice_of(healing::cached_text& text, healing::opinion& it);
     [[nodiscard]] advice base_advice(healing::cached_text& text, bool in_transaction);
@@ -138,6 +150,12 @@ class statement_check final : public preflight {
     bool begun_{false};
     std::unordered_map<std::string, prepared> prepared_;
     std::size_t edited_{0};                     ///< so many of them were sent edited
+    /// Sent edited in the transaction that is under way. What a statement uses is locked until that ends, so nobody can use its names again meanwhile.
+    std::vector<std::shared_ptr<healing::healed_text const>> locked_;
+    bool premise_there_{false};                 ///< the statement that asks about premises has been sent
+    unsigned premises_broken_{0};
+    std::uint32_t asked_number_{0};             ///< of the view that consider() went by, at `asked_at_`
+    std::uint64_t asked_at_{0};
     std::string asked_statement_;               ///< name in the Parse that is asked about
     std::vector<catalog::oid> asked_types_;
     bool asked_parse_{false};

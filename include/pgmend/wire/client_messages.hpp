@@ -46,6 +46,7 @@ void append_parse(std::string& out, base::byte_view statement, base::byte_view s
 /// Text parameters, text results.
 void append_bind(std::string& out, base::byte_view portal, base::byte_view statement, std::span<base::byte_view const> parameters);
 void append_describe_statement(std::string& out, base::byte_view statement);
+void append_describe_portal(std::string& out, base::byte_view portal);
 void append_execute(std::string& out, base::byte_view portal);
 void append_close_statement(std::string& out, base::byte_view statement);
 void append_close_portal(std::string& out, base::byte_view portal);
