@@ -259,7 +259,8 @@ def told(client: raw.Client, request: bytes) -> tuple[str, str]:
 
     def ends() -> raw.Message | None:
         client.send(request)
-        return raw.error_of(client.until("EZ"))
+        error = raw.error_of(client.until("EZ"))
+        return error if error and error.get("S") == "FATAL" else None  # else it is only known that the server does not answer
 
     error = harness.wait_until(ends, "the session ends")
     client.until_closed()
