@@ -17,6 +17,9 @@ namespace {
 /// transaction block is aborted as by any error.
 constexpr base::byte_view impossible_text = "?";
 
+/// The body of a message that leaves nothing behind.
+constexpr base::byte_view nothing_named{"\0\0\0\0", 4};
+
 /// Whether all of the request that begins here is in sight, so that it can be sent again, and behind a Parse comes a Bind of it.
 bool is_in_sight(base::byte_view bytes, std::size_t most) {
     std::optional<base::byte_view> prepared;
@@ -52,9 +55,17 @@ bool begins_request(char type) { return type != 'd' && type != 'c' && type != 'f
 
 } // namespace
 
-bool relay_machine::idle() const {
-    return mode_ == mode::relaying && queue_.empty() && !open_ && status_ == 'I' && client_remaining_ == 0 &&
-           server_remaining_ == 0 && !skip_to_sync_ && !asking_;
+bool relay_machine::idle() const { return status_ == 'I' && client_remaining_ == 0 && between_requests(); }
+
+bool relay_machine::between_requests() const {
+    return mode_ == mode::relaying && queue_.empty() && !open_ && (client_remaining_ == 0 || dropping_) && server_remaining_ == 0 && !skip_to_sync_ && !asking_;
+}
+
+void relay_machine::block(std::size_t behind, std::string error) {
+    answer_note note;
+    note.error = std::move(error);
+    block_ = std::make_shared<answer_note const>(std::move(note));
+    block_behind_ = behind;
 }
 
 void relay_machine::set_parameter(base::byte_view name, base::byte_view value) {
@@ -257,9 +268,11 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
     while (at < bytes.size()) {
         if (client_remaining_ > 0) {
             auto const part = std::min<std::uint64_t>(client_remaining_, bytes.size() - at);
-            if (skip_to_sync_ && at > 0) return finish(true);
+            bool const dropped = skip_to_sync_ || dropping_;
+            if (dropped && at > 0) return finish(true);
             client_remaining_ -= part;
-            if (skip_to_sync_) return {part, {}, true};
+            if (client_remaining_ == 0) dropping_ = false;
+            if (dropped) return {part, {}, true};
             take(part);
             if (long_text_ && client_remaining_ == 0) {
                 retain(bytes.substr(kept_from, at - kept_from));
@@ -304,8 +317,15 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         bool const begins = (!open_ || stands_alone) && begins_request(header.type);
         if (begins && status_ == 'I' && !answer_ && preflight_ != nullptr) preflight_->request_begins();
         std::optional<advice> given;
+        bool const blocked = block_ != nullptr && block_behind_ == 0;
         bool const concerns = preflight_ != nullptr && !discarding_ && !copy_in_ && (has_text || header.type == 'B' || header.type == 'E');
-        if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
+        if (blocked) [[unlikely]] {
+            given.emplace();
+            given->what = advice::kind_type::block;
+            given->note = std::exchange(block_, nullptr);
+            given->controls_transaction = given->ends_transaction = true;
+            if (preflight_ != nullptr) preflight_->passed_unseen();
+        } else if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
             if (has_text && !whole) given = look_at_beginning(header, body);
             else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
@@ -354,6 +374,12 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             assemble();
             prepare_anew(bytes.substr(at + wire::header_bytes), *given->prepare);
         }
+        if (!prepare_ahead_.empty() && (header.type == 'B' || header.type == 'D')) [[unlikely]] {
+            assemble();
+            out_.append(std::exchange(prepare_ahead_, {}));
+            queue_.push({request_kind::parse, true, {}});
+        }
+        if (block_ != nullptr) --block_behind_;
         auto const begin = [&](std::shared_ptr<answer_note const> note) {
             begin_client_frame(header, std::move(note));
             if (!ends_open) return;
@@ -361,11 +387,13 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             if (!stands_alone) request_kept_ = false;
         };
         bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
-        if (edited && status_ != 'E') {
+        if (edited && (status_ != 'E' || blocked)) {
             assemble();
             auto const edited_at = out_.size();
             bool const asks = given->premise != advice::premise_type::none;
-            if (asks && header.type == 'Q') append_as_extended(*given->note->healed, given->premise);
+            if (blocked && (header.type == 'Q' || header.type == 'F')) wire::append_query(out_, impossible_text);
+            else if (blocked) wire::append_parse(out_, {}, impossible_text, {}); // its error is as good as any
+            else if (asks && header.type == 'Q') append_as_extended(*given->note->healed, given->premise);
             else append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
             if (asks && header.type == 'P') {
                 premise_due_ = given->note->healed;
@@ -373,11 +401,13 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             }
             // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
             bool const prepares = header.type == 'P' && given->note->healed;
-            auto const body = prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
-            if (memory_ != nullptr) memory_->on_client(header.type, body, true);
+            auto const body = blocked ? nothing_named : prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
+            if (memory_ != nullptr) memory_->on_client(blocked && header.type == 'F' ? 'Q' : header.type, body, true);
             if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
             begin(given->note);
-            at += header.total_bytes();
+            client_remaining_ = header.total_bytes() - std::min(available, header.total_bytes());
+            dropping_ = client_remaining_ > 0;
+            at += header.total_bytes() - client_remaining_;
             continue;
         }
         if (memory_ != nullptr && !(header.type == 'S' ? copy_in_ : discarding_))

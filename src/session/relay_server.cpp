@@ -213,6 +213,7 @@ void relay_machine::note_trouble(wire::error_view const& fields) {
 
 void relay_machine::on_ready(char status) {
     status_ = status;
+    ++readies_;
     if (tally_ != nullptr) tally_->add_one();
     if (memory_ != nullptr && mode_ == mode::relaying) memory_->settled(status); // else release_error() tells, or the retry's answer
     while (!queue_.empty()) { // up to the message that this ends

@@ -45,6 +45,15 @@ bool is_set(std::string_view name) { return std::find(not_set.begin(), not_set.e
 
 restore_machine::restore_machine(session_memory const& memory, base::byte_view reported) : memory_{memory} {
     for (auto const& it : wire::read_parameter_frames(reported)) reported_[std::string{it.name}] = it.value;
+    note_version();
+}
+
+restore_machine::restore_machine(session_memory const& memory, session_memory::contents const& has, bool look)
+    : memory_{memory}, has_{&has}, look_{look}, reported_{has.reported} {
+    note_version();
+}
+
+void restore_machine::note_version() {
     int major = 0;
     auto const version = reported_.find("server_version");
     if (version != reported_.end()) (void)std::from_chars(version->second.data(), version->second.data() + version->second.size(), major);
@@ -53,6 +62,10 @@ restore_machine::restore_machine(session_memory const& memory, base::byte_view r
 
 std::string restore_machine::begin() {
     std::string out;
+    if (!look_) {
+        (void)go_on(out);
+        return out;
+    }
     wire::append_query(out, fmt::format(fmt::runtime(functions_sql), server_14_ ? bodies_sql : std::string_view{}));
     expected_ = 1;
     return out;
@@ -66,7 +79,7 @@ restore_machine::step restore_machine::fail(std::string reason) {
 void restore_machine::note_function(base::byte_view body) {
     auto const columns = wire::read_data_row(body);
     if (!columns || columns->size() != 2 || !(*columns)[0] || !(*columns)[1]) return;
-    if (*(*columns)[1] == "t" || memory_.calls_functions()) function_ = *(*columns)[0];
+    if (*(*columns)[1] == "t" || memory_.calls_functions() || has_ != nullptr) function_ = *(*columns)[0];
 }
 
 restore_machine::step restore_machine::on_server(base::byte_view frame, std::string& to_server) {
@@ -103,22 +116,59 @@ restore_machine::step restore_machine::on_server(base::byte_view frame, std::str
     return step::more;
 }
 
+/// Whether the server has to be told of this setting that it reports.
+bool restore_machine::is_due(session_memory::parameter const& it) const {
+    if (!is_set(it.name)) return false;
+    auto const found = reported_.find(it.name);
+    bool const same = found != reported_.end() && found->second == it.now;
+    return !same && (has_ != nullptr ? found != reported_.end() : it.now != it.at_login);
+}
+
+void restore_machine::append_settings(std::string& out) {
+    auto const& now = memory_.settings();
+    auto const same = [](auto const& a, auto const& b) { return a.name == b.name && a.text == b.text; };
+    if (has_ != nullptr && std::equal(now.begin(), now.end(), has_->settings.begin(), has_->settings.end(), same)) return;
+    if (has_ != nullptr && !has_->settings.empty()) {
+        for (auto const* sql : {"RESET ROLE", "RESET ALL"}) wire::append_query(out, sql);
+        expected_ += 2;
+    }
+    for (auto const& it : now) wire::append_query(out, it.text);
+    expected_ += now.size();
+}
+
+void restore_machine::append_statements(std::string& out) {
+    auto const& now = memory_.prepared();
+    if (has_ != nullptr) {
+        for (auto const& [name, parse] : has_->prepared) {
+            auto const found = now.find(name);
+            if (found == now.end() || found->second != parse) wire::append_close_statement(out, name);
+        }
+    }
+    for (auto const& [name, parse] : now) {
+        if (has_ != nullptr) {
+            auto const found = has_->prepared.find(name);
+            if (found != has_->prepared.end() && found->second == parse) continue;
+        }
+        out.append(parse);
+        ++to_prepare_;
+    }
+    if (out.empty()) return;
+    wire::append_sync(out);
+    expected_ = 1;
+}
+
 restore_machine::step restore_machine::go_on(std::string& to_server) {
     to_server.clear();
     if (phase_ == phase::looking) {
         if (!function_.empty()) return fail(fmt::format("the function {} may have changed the session", function_));
         phase_ = phase::setting;
-        for (auto const& it : memory_.settings()) {
-            wire::append_query(to_server, it.text);
-            ++expected_;
-        }
+        append_settings(to_server);
         if (expected_ > 0) return step::send;
     }
     if (phase_ == phase::setting) {
         phase_ = phase::correcting;
         for (auto const& it : memory_.parameters()) {
-            auto const found = reported_.find(it.name);
-            if (!is_set(it.name) || it.now == it.at_login || (found != reported_.end() && found->second == it.now)) continue;
+            if (!is_due(it)) continue;
             auto const name = sql::quoted_literal(it.name);
             auto const value = sql::quoted_literal(it.now);
             if (!name || !value) return fail(fmt::format("{} has a value that pgmend does not set", it.name));
@@ -132,17 +182,13 @@ restore_machine::step restore_machine::go_on(std::string& to_server) {
             auto const found = reported_.find(it.name);
             bool const same = found != reported_.end() && found->second == it.now;
             if (it.name == "session_authorization" && !same) return fail("it takes the user for another one");
-            if (is_set(it.name) && it.now != it.at_login && !same) return fail(fmt::format("{} could not be set", it.name));
+            if (is_due(it)) return fail(fmt::format("{} could not be set", it.name));
         }
         phase_ = phase::preparing;
-        for (auto const& [name, parse] : memory_.prepared()) to_server.append(parse);
-        if (!to_server.empty()) {
-            wire::append_sync(to_server);
-            expected_ = 1;
-            return step::send;
-        }
+        append_statements(to_server);
+        if (expected_ > 0) return step::send;
     }
-    return prepared_ == memory_.prepared().size() ? step::ready : fail("not all statements could be prepared");
+    return prepared_ == to_prepare_ ? step::ready : fail("not all statements could be prepared");
 }
 
 std::string restore_machine::news() const {

@@ -33,10 +33,17 @@ std::string frame_of(char type, base::byte_view body) {
 session_memory::session_memory(base::byte_view reported_at_login) { moved(reported_at_login, {}); }
 
 void session_memory::moved(base::byte_view reported_at_login, base::byte_view reported_since) {
+    ++version_;
     parameters_.clear();
     for (auto const& it : wire::read_parameter_frames(reported_at_login)) parameter_of(it.name).at_login = it.value;
     for (auto& it : parameters_) it.now = it.at_login;
     for (auto const& it : wire::read_parameter_frames(reported_since)) parameter_of(it.name).now = it.value;
+}
+
+session_memory::contents session_memory::whole() const {
+    contents out{version_, settings_, prepared_, {}};
+    for (auto const& it : parameters_) out.reported.emplace(it.name, it.now);
+    return out;
 }
 
 session_memory::parameter& session_memory::parameter_of(base::byte_view name) {
@@ -53,7 +60,7 @@ void session_memory::lose(std::string_view what, bool for_good) {
 
 std::vector<session_effect> session_memory::look(std::string_view sql) {
     auto found = effects_of(sql);
-    calls_ = calls_ || found.calls;
+    if (found.calls) ++calls_;
     if (!found.lost.empty()) lose(found.lost, found.for_good);
     return std::move(found.carried);
 }
@@ -192,6 +199,7 @@ void session_memory::settle_effects(std::uint64_t request, char status) {
 }
 
 void session_memory::apply(session_effect const& what, std::uint64_t request) {
+    ++version_;
     switch (what.kind) {
     case effect::setting: return keep_setting(what);
     case effect::reset_all: std::erase_if(settings_, [](auto const& it) { return it.name != "role"; }); break; // the role is not among them
@@ -218,6 +226,7 @@ void session_memory::keep_setting(session_effect const& what) {
 }
 
 void session_memory::keep_prepared(std::string const& name, std::string frame) {
+    ++version_;
     forget_prepared(name);
     if (prepared_.size() >= most_prepared || prepared_bytes_ + frame.size() > most_prepared_bytes) return lose(too_much);
     prepared_bytes_ += frame.size();
@@ -227,6 +236,7 @@ void session_memory::keep_prepared(std::string const& name, std::string frame) {
 void session_memory::forget_prepared(std::string const& name) {
     auto const found = prepared_.find(name);
     if (found == prepared_.end()) return;
+    ++version_;
     prepared_bytes_ -= found->second.size();
     prepared_.erase(found);
 }
@@ -235,6 +245,7 @@ void session_memory::reported(base::byte_view name, base::byte_view value) {
     auto& it = parameter_of(name);
     if (it.now == value) return;
     it.now = value;
+    ++version_;
     // A text that was sent before would be read in another way.
     auto const depends = [&](base::byte_view text) { return name == "client_encoding" ? !is_ascii(text) : text.find('\\') != base::byte_view::npos; };
     bool const of_texts = name == "client_encoding" || name == "standard_conforming_strings";

@@ -34,6 +34,8 @@ std::vector<std::string> split_options(base::byte_view text) {
 
 using sql::characters::lower;
 
+constexpr std::string_view where_setting = "pgmend.target_session_attrs";
+
 /// As PostgreSQL compares the names of settings: in any case, and - of the command line is _.
 bool is_name(std::string_view text, std::string_view name) {
     if (text.size() != name.size()) return false;
@@ -80,8 +82,10 @@ bool is_yes(std::string_view value) {
     return begins("true", 1) || begins("yes", 1) || word == "on" || word == "1";
 }
 
+bool says_where(wire::startup_packet const& packet) { return setting(packet, where_setting).has_value(); }
+
 backend::wanted_session wanted_by(wire::startup_packet const& packet, bool read_only_to_replica, std::span<read_only_default const> defaults) {
-    if (auto const said = setting(packet, "pgmend.target_session_attrs"))
+    if (auto const said = setting(packet, where_setting))
         return backend::wanted_session_of(*said).value_or(backend::wanted_session::primary);
     if (!packet.find("replication").empty()) return backend::wanted_session::primary;
     if (read_only_to_replica) {

@@ -1307,3 +1307,51 @@ TEST_CASE("a Query behind a Parse that fails is passed over by the server, up to
     r.server(ready());
     CHECK(r.machine.idle());
 }
+
+TEST_CASE("a message that may not be sent fails with an error of pgmend's own, whatever it is and however it comes") {
+    auto const own = wire::error_response(wire::severity::error, "0A000", "no");
+    std::string const impossible = query("?");
+    for (std::size_t const piece : {std::size_t{1} << 20, std::size_t{1}, std::size_t{1000}}) {
+        relay r{true, piece};
+        r.client(query("BEGIN"));
+        r.server(complete("BEGIN") + ready('T'));
+        (void)r.take_server();
+        (void)r.take_client();
+        r.machine.block(0, own);
+        r.client(query("LISTEN n"));
+        CHECK(r.take_server() == impossible);
+        r.server(error({"C42601", "Msyntax"}) + ready('E'));
+        CHECK(r.take_client() == own + ready('E'));
+        CHECK(r.machine.between_requests());
+        CHECK_FALSE(r.machine.idle());
+        r.client(query("SELECT 1"));
+        CHECK(r.take_server() == query("SELECT 1")); // once
+        r.server(error({"C25P02", "Maborted"}) + ready('E'));
+        (void)r.take_client();
+        r.machine.block(2, own); // also in an aborted transaction
+        r.client(parse("", "SELECT 1") + bind("") + bind("other") + execute() + sync_message());
+        CHECK(r.take_server() == parse("", "SELECT 1") + bind("") + parse("", "?") + execute() + sync_message());
+        r.server(frame('1') + frame('2') + error({"C42601", "Msyntax"}) + ready('E'));
+        CHECK(r.take_client() == frame('1') + frame('2') + own + ready('E'));
+        r.machine.block(0, own);
+        r.client(query(std::string(200'000, 'x')) + query("ROLLBACK")); // of which only a part may have come
+        CHECK(r.take_server() == impossible + query("ROLLBACK"));
+        auto const before = r.machine.readies();
+        r.server(error({"C42601", "Msyntax"}) + ready('E') + complete("ROLLBACK") + ready());
+        CHECK(r.take_client() == own + ready('E') + complete("ROLLBACK") + ready());
+        CHECK(r.machine.readies() == before + 2);
+        CHECK(r.machine.idle());
+    }
+}
+
+TEST_CASE("a statement without a name that another server had goes ahead of the message that uses it") {
+    for (std::size_t const piece : {std::size_t{1} << 20, std::size_t{1}}) {
+        relay r{true, piece};
+        r.machine.prepare_ahead(parse("", "SELECT 1"));
+        r.client(bind("") + execute() + sync_message());
+        CHECK(r.take_server() == parse("", "SELECT 1") + bind("") + execute() + sync_message());
+        r.server(frame('1') + frame('2') + complete("SELECT 1") + ready());
+        CHECK(r.take_client() == frame('2') + complete("SELECT 1") + ready());
+        CHECK(r.machine.idle());
+    }
+}

@@ -132,3 +132,52 @@ TEST_CASE("in doubt the new session is not used") {
         CHECK(machine.on_server(ready(), sent) == step::failed);
     }
 }
+
+TEST_CASE("a server that has been given something before gets what has changed") {
+    session::session_memory memory{greeting};
+    auto const prepare = [&](std::string const& name, std::string const& sql) {
+        memory.on_client('P', name + '\0' + sql + "\0\0\0"s, true);
+        memory.on_client('S', {}, true);
+        memory.prepared_or_closed();
+        memory.settled('I');
+    };
+    ask(memory, "SET work_mem = '1MB'", "SET");
+    prepare("a", "SELECT 1");
+    prepare("b", "SELECT 2");
+    auto const version = memory.version();
+    auto const has = memory.whole();
+    CHECK(has.version == version);
+    std::string sent;
+    SECTION("nothing") {
+        ask(memory, "SELECT 1", "SELECT 1");
+        CHECK(memory.version() == version);
+        restore_machine machine{memory, has, false};
+        CHECK(machine.begin().empty());
+        CHECK(machine.reason().empty());
+    }
+    SECTION("statements") {
+        ask(memory, "DEALLOCATE a", "DEALLOCATE");
+        prepare("b", "SELECT 3");
+        prepare("c", "SELECT 4");
+        CHECK(memory.version() != version);
+        restore_machine machine{memory, has, false};
+        CHECK(machine.begin() == close_statement("a") + close_statement("b") + parse("b", "SELECT 3") + parse("c", "SELECT 4") + sync_message());
+        CHECK(tell(machine, {frame('3'), frame('3'), frame('1'), frame('1'), ready()}, sent) == step::ready);
+    }
+    SECTION("settings, from the beginning; and what the client knows, whatever the server's own is") {
+        ask(memory, "SET ROLE boss", "SET");
+        auto other = has;
+        other.reported["TimeZone"] = "Asia/Tokyo";
+        other.reported["in_hot_standby"] = "on";
+        restore_machine machine{memory, other, false};
+        CHECK(machine.begin() == query("RESET ROLE") + query("RESET ALL") + query("SET work_mem = '1MB'") + query("SET ROLE boss"));
+        CHECK(tell(machine, {ready(), ready(), ready(), ready()}, sent) == step::send);
+        CHECK(sent == query("SELECT pg_catalog.set_config('TimeZone', 'UTC', false)"));
+        CHECK(tell(machine, {status("TimeZone", "UTC"), ready()}, sent) == step::ready);
+    }
+    SECTION("unless there is a function that may change a session, called or not") {
+        restore_machine machine{memory, has, true};
+        (void)machine.begin();
+        CHECK(tell(machine, {row("public.sneaky", "f"), ready()}, sent) == step::failed);
+    }
+}

@@ -151,6 +151,19 @@ class relay_machine {
     [[nodiscard]] outcome on_client(base::byte_view bytes);
     [[nodiscard]] outcome on_server(base::byte_view bytes);
 
+    // ---- a transaction at another server
+
+    /// Requests that were answered, to their ReadyForQuery.
+    [[nodiscard]] std::uint64_t readies() const { return readies_; }
+    /// As idle(), but that a transaction block may be open.
+    [[nodiscard]] bool between_requests() const;
+    /// Bytes of the client's message that is being streamed, still to come.
+    [[nodiscard]] std::uint64_t client_remaining() const { return client_remaining_; }
+    /// Of the messages that are offered next, the one behind so many is not sent. It fails, with `error` (a frame), and so does its transaction.
+    void block(std::size_t behind, std::string error);
+    /// A Parse of pgmend's own that goes ahead of the next Bind or Describe, in the same request.
+    void prepare_ahead(std::string parse) { prepare_ahead_ = std::move(parse); }
+
     // ---- tier 1: before it fails
 
     /// After on_client: a text waits, and everything behind it. Until answer() on_client() may not be called.
@@ -322,6 +335,11 @@ class relay_machine {
     std::optional<advice> answer_;      // to the text that comes next
     question question_;
     std::string asked_sql_;
+    std::uint64_t readies_{0};
+    std::string prepare_ahead_;         // own Parse frame
+    std::shared_ptr<answer_note const> block_; // for a message that shall fail
+    std::size_t block_behind_{0};       // so many others
+    bool dropping_{false};              // what is still to come of it
     std::uint64_t token_{0};            // of the guarded text under way
 
     // What the server has sent.

@@ -18,6 +18,10 @@ namespace pgmend::session {
 ///     │                                                     └──> preparing (Parse, as sent) ──> ready
 ///     └──any doubt, any error──> failed: the new session must not be used
 ///
+/// A server that has been given something before, and is to be the client's server for a while, gets what has changed since:
+///
+///   (looking ──>) setting (RESET of all and the role first, where a setting has changed) ──> preparing (Close and Parse) ──> ready
+///
 /// Owned by the session's coroutine. Not on a fast path.
 class restore_machine {
   public:
@@ -26,7 +30,11 @@ class restore_machine {
     /// `memory` must outlive this. `reported`: the new server's ParameterStatus frames, as they came with the login.
     restore_machine(session_memory const& memory, base::byte_view reported);
 
-    /// What to send first.
+    /// `has`: what the server has been given, which must outlive this. It becomes as the client knows its session: what it reports, too. `look`: whether its
+    /// functions are looked at; then there may not be any that can change a session.
+    restore_machine(session_memory const& memory, session_memory::contents const& has, bool look);
+
+    /// What to send first. Empty: it is ready.
     [[nodiscard]] std::string begin();
     /// One whole frame from the server. send: `to_server` is to be sent.
     [[nodiscard]] step on_server(base::byte_view frame, std::string& to_server);
@@ -40,18 +48,25 @@ class restore_machine {
   private:
     enum class phase : std::uint8_t { looking, setting, correcting, preparing };
 
+    void note_version();
     [[nodiscard]] step fail(std::string reason);
     [[nodiscard]] step go_on(std::string& to_server);
     void note_function(base::byte_view body);
+    [[nodiscard]] bool is_due(session_memory::parameter const& it) const;
+    void append_settings(std::string& out);
+    void append_statements(std::string& out);
 
     session_memory const& memory_;
-    std::map<std::string, std::string, std::less<>> reported_;
+    session_memory::contents const* has_{nullptr}; ///< null: it is new, and the client hears what it reports otherwise
+    bool look_{true};
+    std::map<std::string, std::string, std::less<>> reported_; ///< by the server, by now
     std::string reported_since_;
     std::string reason_;
     std::string function_; ///< that may have changed the session
     phase phase_{phase::looking};
     std::size_t expected_{0}; ///< ReadyForQuery, in this phase
     std::size_t prepared_{0}; ///< ParseComplete
+    std::size_t to_prepare_{0};
     bool server_14_{false};
 };
 

@@ -90,7 +90,24 @@ class session_memory {
     [[nodiscard]] std::vector<parameter> const& parameters() const { return parameters_; }
     [[nodiscard]] std::vector<setting> const& settings() const { return settings_; } ///< in the order to do them again
     [[nodiscard]] std::map<std::string, std::string, std::less<>> const& prepared() const { return prepared_; } ///< Parse frames by name
-    [[nodiscard]] bool calls_functions() const { return calls_; }
+    [[nodiscard]] bool calls_functions() const { return calls_ > 0; }
+    [[nodiscard]] std::uint64_t calls() const { return calls_; } ///< texts that call functions which are not known to be PostgreSQL's own
+    [[nodiscard]] std::uint64_t requests() const { return settled_; } ///< that were answered
+    /// A SET is under way that its transaction has yet to commit; a part of that was rolled back.
+    [[nodiscard]] bool sets() const { return !effects_.empty(); }
+    [[nodiscard]] bool rolled_back() const { return rolled_back_; }
+
+    /// What one server has of all that.
+    struct contents {
+        std::uint64_t version{0}; ///< as of version()
+        std::vector<setting> settings;
+        std::map<std::string, std::string, std::less<>> prepared;
+        std::map<std::string, std::string, std::less<>> reported; ///< by the server: its settings
+    };
+    /// Another one after each change of what contents() says.
+    [[nodiscard]] std::uint64_t version() const { return version_; }
+    /// Of the server that has seen everything.
+    [[nodiscard]] contents whole() const;
 
     /// The session goes on at another server, which has reported this (ParameterStatus frames).
     void moved(base::byte_view reported_at_login, base::byte_view reported_since);
@@ -126,7 +143,8 @@ class session_memory {
     std::string_view lost_;
     bool lost_for_good_{false};
     std::uint64_t lost_in_{0}; ///< number of the request
-    bool calls_{false};
+    std::uint64_t calls_{0};
+    std::uint64_t version_{1};
 
     std::uint64_t sent_{0};     ///< Parse and Close messages
     std::uint64_t answered_{0}; ///< of them

@@ -29,4 +29,7 @@ struct read_only_default {
 /// role in its database counts before those for its role, its database, and all. Words that libpq does not know mean the primary.
 [[nodiscard]] backend::wanted_session wanted_by(wire::startup_packet const& packet, bool read_only_to_replica, std::span<read_only_default const> defaults = {});
 
+/// Whether a client says so itself, in whatever words.
+[[nodiscard]] bool says_where(wire::startup_packet const& packet);
+
 } // namespace pgmend::session
