@@ -107,6 +107,7 @@ void write_connections(exposition& out, figures const& all) {
     count(metric::servers_failed, [](auto const& w) -> auto const& { return w.servers_failed; });
     count(metric::servers_lost, [](auto const& w) -> auto const& { return w.servers_lost; });
     count(metric::sessions_moved, [](auto const& w) -> auto const& { return w.sessions_moved; });
+    count(metric::reads_at_replica, [](auto const& w) -> auto const& { return w.reads_at_replica; });
     telemetry::histogram_values waits;
     for (auto const* const w : all) waits += w->server_wait.get();
     out.begin(metric::server_wait);

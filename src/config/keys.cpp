@@ -145,7 +145,7 @@ constexpr key keys[] = {
     {"patterns", "retire_after", milliseconds, "2160h", "one that nobody used for so long is retired",
      [](d& to, v& x) { to.all->patterns.retire_after = as<std::chrono::milliseconds>(x); }, {}, {}, second, 10 * 366 * 24 * hour},
 
-    {"", "read_only_to", choice, "primary", "where sessions go that begin with default_transaction_read_only, by themselves or by ALTER ROLE or ALTER DATABASE",
+    {"", "read_only_to", choice, "primary", "where sessions go that begin with default_transaction_read_only, by themselves or by ALTER ROLE or ALTER DATABASE, and transactions that begin READ ONLY, of sessions without a password",
      [](d& to, v& x) { to.all->routing.read_only_to_replica = whole<std::size_t>(x) == 1; }, {}, std::span{roles}.first<2>()},
     {"", "max_replay_lag", milliseconds, "10s", "a replica that is further behind gets no new clients",
      [](d& to, v& x) { to.all->routing.most_replay_lag = as<std::chrono::milliseconds>(x); }, {}, {}, second, 24 * hour},

@@ -240,7 +240,7 @@ bool client_session::wait_in_silence() {
         return it.silent.load(std::memory_order_relaxed) && patience.count() > 0 && it.unheard_for(now) >= patience;
     };
     bool const silent = place_->state->silent.load(std::memory_order_relaxed);
-    bool const waits = !std::exchange(heard_, false) && relay_.busy() && !lost_at_;
+    bool const waits = !std::exchange(heard_, false) && (relay_.busy() || crossing_) && !lost_at_;
     if (waits && given_up_on(*place_->state) && !std::exchange(given_up_, true)) server_.close(); // then relay_server says good-bye
     if (at_stand_in_ != nullptr && given_up_on(*at_stand_in_->place->state)) at_stand_in_->server.close();
     if (at_stand_in_ == nullptr && !silent && !lost_at_ && !at_work_elsewhere_) stand_in_.reset();

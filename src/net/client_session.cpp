@@ -58,6 +58,7 @@ client_session::~client_session() {
     if (!cancel_secret_.empty()) home_.shared().cancels.forget(cancel_process_, cancel_secret_);
     if (watching_) home_.shared().schemas->unwatch(identity_.database);
     if (logged_in_ && place_ && !at_console_) place_->state->sessions.fetch_sub(1, std::memory_order_relaxed);
+    if (reads_) leave_replica();
     if (logged_in_) {
         auto const lived = std::chrono::steady_clock::now() - began_;
         base::log(log_level::info, "client.disconnected",
@@ -96,6 +97,8 @@ awaitable<> client_session::run(std::shared_ptr<client_session> self) {
 void client_session::close() {
     client_.close();
     server_.close();
+    if (reads_ && reads_->other) reads_->other->give_up();
+    if (reads_) reads_->at_gate.notify();
     schema_arrived_.notify();
     kept_arrived_.notify();
 }
@@ -439,6 +442,7 @@ awaitable<client_session::login_outcome> client_session::log_in_at(startup::proc
             startup_packet_ = wanted.packet;
             startup_version_ = wanted.version;
         }
+        begin_replica_reads(wire::read_startup(wanted.version, wanted.packet));
         co_return login_outcome::ready;
     }
     co_return login_outcome::failed;

@@ -10,8 +10,10 @@
 #include "pgmend/session/fallback.hpp"
 #include "pgmend/session/heal_machine.hpp"
 #include "pgmend/session/login_machine.hpp"
+#include "pgmend/session/read_only_transaction.hpp"
 #include "pgmend/session/refusal_machine.hpp"
 #include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/restore_machine.hpp"
 #include "pgmend/session/session_memory.hpp"
 #include "pgmend/session/split_machine.hpp"
 #include "pgmend/session/startup_machine.hpp"
@@ -55,6 +57,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void breaker_opened(backend::shared_breaker const& which);
     /// Some time has passed; whether the server is silent.
     bool wait_in_silence();
+    /// A connection to a replica that has not been used for long ends.
+    void leave_idle_replica(base::time_point now);
     void follow_pause(); ///< what the worker says of this database
     [[nodiscard]] bool is_paused() const { return paused_; }
     [[nodiscard]] bool is_replicating() const { return logged_in_ && identity_.replication; }
@@ -153,6 +157,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     [[nodiscard]] std::optional<allowed_fallback> fallback_of(base::byte_view request);
     [[nodiscard]] std::string answer_key(base::byte_view request) const;
     awaitable<bool> answer_elsewhere(std::string request);
+    void open_server_gate();
     [[nodiscard]] std::string answer_from_memory(base::byte_view request, allowed_fallback const& by);
     [[nodiscard]] bool may_outlive_server() const;
     [[nodiscard]] bool says_goodbye(base::byte_view from_server);
@@ -193,9 +198,62 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> move(std::string request);
     awaitable<std::unique_ptr<stand_in>> find_successor();
     awaitable<std::unique_ptr<stand_in>> try_successor(std::shared_ptr<backend_server const> server, no_stand_in& why);
+    void limit_stand_in(timer& limit, std::chrono::milliseconds patience);
     awaitable<bool> restore_at(stand_in& at, no_stand_in& why);
+    awaitable<bool> restore_with(session::restore_machine& machine, stand_in& at, no_stand_in& why);
     void adopt(stand_in& successor);
     static awaitable<> watch_parting(std::weak_ptr<client_session> session);
+
+    // at_replica.cpp: transactions that begin read-only, at a replica
+    struct replica_reads {
+        explicit replica_reads(executor where) : at_gate{where} {}
+
+        std::unique_ptr<stand_in> other; ///< the connection that does not serve now: the replica's, or the primary's while `away`; or null
+        cancel_registry::target at_home_cancels;
+        session::session_memory::contents at_replica; ///< what the replica has of the session
+        session::session_memory::contents at_home;    ///< the primary, while `away`
+        std::string isolation;     ///< the primary's default
+        std::string begin;         ///< what the transaction was begun with, while nothing else was done there
+        std::string held_back;     ///< the client's: behind the request under way
+        std::string unnamed;       ///< a Parse: this statement without a name is the client's, and the server that serves does not have it
+        bool unnamed_there{false}; ///< while away: the replica has it
+        event at_gate;             ///< the server's direction is there
+        std::uint64_t readies{0};  ///< of the relay, when the request under way was sent
+        std::uint64_t requests{0}; ///< of the memory, at the last return: what came behind it was asked of the primary
+        std::uint64_t calls{0};    ///< likewise, when the replica's functions were looked at
+        base::time_point looked{};
+        base::time_point used{};
+        base::time_point not_before{}; ///< so long it is not tried
+        std::string reason;        ///< why a transaction stayed at the primary; told once
+        bool away{false};
+    };
+    void begin_replica_reads(wire::startup_packet const& packet);
+    [[nodiscard]] bool may_concern_replica(base::byte_view from_client) const;
+    static awaitable<> relay_with_replica(std::shared_ptr<client_session> self, std::string bytes);
+    struct next_part {
+        std::size_t bytes{0};
+        bool whole{false}; ///< a request ends with it
+    };
+    awaitable<next_part> next_at_replica(base::byte_view bytes);
+    awaitable<bool> go_to_replica(session::departure how);
+    awaitable<bool> stop_server();
+    awaitable<std::string> prepare_replica();
+    awaitable<std::string> connect_replica(std::shared_ptr<live_settings const> live);
+    awaitable<std::string> bring_up_to_date(bool look);
+    awaitable<std::string> wait_for_replay(std::string position);
+    awaitable<bool> ask_other(std::string question, session::own_answer& answer);
+    [[nodiscard]] bool replica_will_do(live_settings const& live);
+    void leave_replica();
+    void change_places(cancel_registry::target now_served_by);
+    void stay_at_primary(std::string reason, std::chrono::milliseconds for_so_long);
+    awaitable<bool> begin_at_primary();
+    awaitable<bool> begin_there();
+    [[nodiscard]] bool answered_at_replica() const;
+    static bool after_answer_at_replica(std::shared_ptr<client_session> self);
+    static awaitable<> return_to_primary(std::shared_ptr<client_session> self);
+    void arrive_at_primary();
+    static void resume_client(std::shared_ptr<client_session> self);
+    void give_unnamed(base::byte_view from_client);
 
     // console_session.cpp: instead of a backend
     [[nodiscard]] bool wants_console(session::startup::proceed const& wanted) const;
@@ -242,6 +300,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     /// Sends, and offers each frame that comes to `listener` until it has had enough (true). False: the server is lost.
     using frame_listener = std::function<bool(base::byte_view frame, std::string& to_client)>;
     awaitable<bool> exchange(std::string bytes, frame_listener listener);
+    awaitable<bool> exchange_with(stream& server, std::string& carry, std::string bytes, frame_listener listener);
     awaitable<session::heal_machine::step> converse_with(session::heal_machine& machine, std::string bytes);
     awaitable<catalog::schema_answer> refresh_schema();
     void log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const;
@@ -294,6 +353,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::string parting_;                     ///< what it said last; empty: nothing
     std::unique_ptr<session::session_memory> memory_; ///< null: the session ends with its server
     std::string stays_because_;               ///< it was tried to move it, in vain
+    std::unique_ptr<replica_reads> reads_;    ///< null: transactions do not go to a replica
     std::unique_ptr<stand_in> stand_in_;      ///< while the server is silent or lost
     stand_in* at_stand_in_{nullptr};          ///< it is being asked
     base::time_point no_stand_in_until_{};
@@ -326,6 +386,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::uint32_t cancel_process_{0};
     std::string cancel_secret_;
     bool healing_{false};         ///< the client's direction waits at the gate
+    bool crossing_{false};        ///< likewise, while the session changes its server for a transaction, and while a request is under way at a replica
     bool asking_{false};          ///< the client's direction waits until a text may be sent
     bool client_at_gate_{false};  ///< it has something to do, and does it when the heal is over
     bool paused_{false};          ///< new transactions wait

@@ -79,12 +79,15 @@ awaitable<bool> client_session::answer_elsewhere(std::string request) {
             if (!passed_on) close();
         }
     }
-    at_work_elsewhere_ = false;
-    if (std::exchange(server_at_gate_, false)) {
-        auto go_on = [self = shared_from_this()]() mutable { relay_server(std::move(self)); };
-        boost::asio::post(home_.get_executor(), std::move(go_on));
-    }
+    open_server_gate();
     co_return told;
+}
+
+void client_session::open_server_gate() {
+    at_work_elsewhere_ = false;
+    if (!std::exchange(server_at_gate_, false)) return;
+    auto go_on = [self = shared_from_this()]() mutable { relay_server(std::move(self)); };
+    boost::asio::post(home_.get_executor(), std::move(go_on));
 }
 
 /// What the client gets, a NOTICE ahead; empty: there is nothing.

@@ -59,8 +59,12 @@ awaitable<catalog::schema_answer> client_session::refresh_schema() {
 }
 
 awaitable<bool> client_session::exchange(std::string bytes, frame_listener listener) {
-    if (!co_await server_.write_all(bytes)) co_return false;
-    std::string inbox = std::exchange(server_carry_, {});
+    co_return co_await exchange_with(server_, server_carry_, std::move(bytes), std::move(listener));
+}
+
+awaitable<bool> client_session::exchange_with(stream& server, std::string& carry, std::string bytes, frame_listener listener) {
+    if (!co_await server.write_all(bytes)) co_return false;
+    std::string inbox = std::exchange(carry, {});
     std::string to_client;
     for (;;) {
         std::size_t at = 0;
@@ -69,7 +73,7 @@ awaitable<bool> client_session::exchange(std::string bytes, frame_listener liste
             auto const rest = base::byte_view{inbox}.substr(at);
             auto const header = wire::read_header(rest);
             if (!header.length_is_valid() || header.total_bytes() > most_answer_frame_bytes) {
-                server_.close();
+                server.close();
                 co_return false;
             }
             if (rest.size() < header.total_bytes()) break;
@@ -77,13 +81,13 @@ awaitable<bool> client_session::exchange(std::string bytes, frame_listener liste
             at += header.total_bytes();
         }
         inbox.erase(0, at);
-        if (!to_client.empty() && !co_await client_.write_all(std::exchange(to_client, {}))) server_.close();
+        if (!to_client.empty() && !co_await client_.write_all(std::exchange(to_client, {}))) server.close();
         if (enough) {
-            server_carry_ = std::move(inbox);
+            carry = std::move(inbox);
             co_return true;
         }
-        if (!server_.is_open() || !co_await read_more(server_, inbox)) {
-            server_.close();
+        if (!server.is_open() || !co_await read_more(server, inbox)) {
+            server.close();
             co_return false;
         }
     }

@@ -120,15 +120,20 @@ awaitable<std::unique_ptr<client_session::stand_in>> client_session::find_succes
     }
 }
 
-/// Within the time that connecting may take.
-awaitable<std::unique_ptr<client_session::stand_in>> client_session::try_successor(std::shared_ptr<backend_server const> server, no_stand_in& why) {
-    timer limit{home_.get_executor()};
-    limit.expires_after(server->settings.connect_timeout);
+/// While `limit` lives: another server that is being asked when the time is over is given up.
+void client_session::limit_stand_in(timer& limit, milliseconds patience) {
+    limit.expires_after(patience);
     auto on_time = [weak = weak_from_this()](boost::system::error_code cancelled) {
         auto const self = weak.lock();
         if (!cancelled && self && self->at_stand_in_ != nullptr) self->at_stand_in_->give_up();
     };
     limit.async_wait(std::move(on_time));
+}
+
+/// Within the time that connecting may take.
+awaitable<std::unique_ptr<client_session::stand_in>> client_session::try_successor(std::shared_ptr<backend_server const> server, no_stand_in& why) {
+    timer limit{home_.get_executor()};
+    limit_stand_in(limit, server->settings.connect_timeout);
     auto at = co_await log_in_elsewhere(server, why);
     if (!at) co_return nullptr;
     if (!is_as_expected(*at->login, *server)) {
@@ -143,14 +148,27 @@ awaitable<std::unique_ptr<client_session::stand_in>> client_session::try_success
 }
 
 awaitable<bool> client_session::restore_at(stand_in& at, no_stand_in& why) {
-    using step = session::restore_machine::step;
     session::restore_machine machine{*memory_, at.login->reported()};
+    bool const restored = co_await restore_with(machine, at, why);
+    at.reported_since = machine.reported_since();
+    at.news = machine.news();
+    co_return restored;
+}
+
+/// Where the connection is lost its stream is closed.
+awaitable<bool> client_session::restore_with(session::restore_machine& machine, stand_in& at, no_stand_in& why) {
+    using step = session::restore_machine::step;
     auto to_server = machine.begin();
+    if (to_server.empty()) { // nothing has changed, or what has cannot be restored
+        why = {machine.reason(), true};
+        co_return machine.reason().empty();
+    }
     for (;;) {
         bool const sent = to_server.empty() || co_await at.server.write_all(std::exchange(to_server, {}));
         bool const more = sent && co_await read_more(at.server, at.inbox);
         if (!more) {
             why = {where_text(at.place->settings) + ": the connection was lost"};
+            at.server.close();
             co_return false;
         }
         auto next = step::more;
@@ -171,10 +189,7 @@ awaitable<bool> client_session::restore_at(stand_in& at, no_stand_in& why) {
             why = {fmt::format("{}: {}", where_text(at.place->settings), machine.reason()), true};
             co_return false;
         }
-        if (next != step::ready) continue;
-        at.reported_since = machine.reported_since();
-        at.news = machine.news();
-        co_return true;
+        if (next == step::ready) co_return true;
     }
 }
 
@@ -192,6 +207,7 @@ void client_session::adopt(stand_in& successor) {
     cancels.forget(cancel_process_, cancel_secret_);
     cancels.serve(cancel_process_, cancel_secret_, {place_, successor.endpoint, login.server_process(), login.server_secret()});
     relay_.count_in(home_.tally_of(*place_->state));
+    if (reads_) leave_replica();
     memory_->moved(login.reported(), successor.reported_since);
     for (auto const& it : memory_->parameters()) relay_.set_parameter(it.name, it.now);
     if (check_) { // what names mean there is asked anew

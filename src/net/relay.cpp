@@ -66,7 +66,7 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
     auto& s = *self;
     for (unsigned round = 0; round < most_rounds; ++round) {
         if (!s.client_.is_open()) return;
-        if (s.healing_ || s.relay_.client_must_wait() || (s.paused_ && s.relay_.idle())) { // heal() and follow_pause() go on with this
+        if (s.healing_ || s.crossing_ || s.relay_.client_must_wait() || (s.paused_ && s.relay_.idle())) { // heal() and follow_pause() go on with this
             s.client_at_gate_ = true;
             return;
         }
@@ -91,6 +91,10 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
         s.home_.follow_configuration();
         s.relay_.set_now(now_us());
         count(s.traffic_->received_bytes, read.count);
+        if (s.reads_ && s.may_concern_replica(input)) [[unlikely]] {
+            s.client_carry_.clear();
+            return spawn(s.home_, relay_with_replica(std::move(self), std::string{input}));
+        }
         auto const step = s.relay_.on_client(input);
         auto const done = write_now(s.server_, step.forward);
         if (!done.ok) { // what the server has said before it left is still to be read
@@ -141,7 +145,9 @@ awaitable<> client_session::relay_client_slowly(std::shared_ptr<client_session> 
     s.client_carry_.assign(rest);
     if (s.check_ && s.check_->has_remarks()) s.log_remarks();
     if (alive && s.relay_.holding() && !s.healing_) s.server_.wake();
+    bool const more = s.reads_ && !s.crossing_ && !s.reads_->held_back.empty();
     if (alive && s.relay_.asking()) s.begin_asking();
+    else if (alive && more) co_await relay_with_replica(self, std::exchange(s.client_carry_, {}) + std::exchange(s.reads_->held_back, {}));
     else if (alive) relay_client(std::move(self));
     else s.client_stopped_ = true;
 }
@@ -161,6 +167,7 @@ void client_session::relay_server(std::shared_ptr<client_session> self) {
     auto& s = *self;
     if (s.at_work_elsewhere_) [[unlikely]] { // answer_elsewhere() goes on with this
         s.server_at_gate_ = true;
+        if (s.reads_) s.reads_->at_gate.notify();
         return;
     }
     if (s.relay_.holding()) return spawn(s.home_, relay_server_slowly(std::move(self), {}, std::exchange(s.server_carry_, {})));
@@ -192,6 +199,10 @@ void client_session::relay_server(std::shared_ptr<client_session> self) {
         }
         if (carried > 0 || step.consumed < input.size()) s.server_carry_.assign(input.substr(step.consumed));
         if (s.draining_ && s.relay_.idle()) return spawn(s.home_, finish(std::move(self)));
+        if (s.crossing_ && s.answered_at_replica()) [[unlikely]] {
+            if (!after_answer_at_replica(self)) return;
+            continue; // of another server, perhaps
+        }
         if (!s.server_.is_tls() && read.count < worker::scratch_bytes - carried) {
             s.trust_edge();
             return await_server(std::move(self));
@@ -213,7 +224,7 @@ awaitable<> client_session::relay_server_slowly(std::shared_ptr<client_session> 
     }
     alive = alive && co_await s.deliver(std::move(left));
     if (!alive || (s.draining_ && s.relay_.idle())) co_await finish(std::move(self));
-    else relay_server(std::move(self));
+    else if (!s.crossing_ || !s.answered_at_replica() || after_answer_at_replica(self)) relay_server(std::move(self));
 }
 
 /// Passes on what was received, waiting for the client and for heals; a part of a frame at the end is carried.
@@ -249,6 +260,7 @@ awaitable<bool> client_session::deliver(std::string bytes) {
 }
 
 awaitable<> client_session::finish(std::shared_ptr<client_session> self) {
+    if (self->reads_) self->reads_->at_gate.notify();
     bool const goes_on = self->may_outlive_server();
     if (goes_on) {
         co_await outlive_server(std::move(self));
@@ -260,6 +272,7 @@ awaitable<> client_session::finish(std::shared_ptr<client_session> self) {
 
 /// What has become of the client's transaction, now that the server has gone.
 std::string_view client_session::fate() const {
+    if (reads_ && reads_->away) return "The transaction under way only read, at a replica.";
     if (lost_at_ && !recording_) return "No transaction was under way.";
     if (!relay_.busy() && relay_.transaction_status() == 'I') return "No transaction was under way.";
     if (!relay_.busy()) return "The transaction under way was not committed: its COMMIT had not been sent.";
@@ -300,8 +313,8 @@ void client_session::look_again() {
 void client_session::follow_pause() {
     if (!logged_in_ || at_console_ || identity_.replication) return; // a stream would never come to its end
     paused_ = home_.is_paused(identity_.database);
-    if (paused_ || healing_ || !std::exchange(client_at_gate_, false)) return;
-    auto go_on = [self = shared_from_this()]() mutable { relay_client(std::move(self)); };
+    if (paused_ || healing_ || crossing_ || !client_at_gate_) return;
+    auto go_on = [self = shared_from_this()]() mutable { resume_client(std::move(self)); };
     boost::asio::post(home_.get_executor(), std::move(go_on));
 }
 

@@ -149,7 +149,9 @@ void worker::sample() {
         counted_.most_lag_us.set(std::max(lag, counted_.most_lag_us.get()));
         std::uint64_t servers = 0;
         std::uint64_t logged_in = 0;
-        for (auto const* const session : sessions_) {
+        auto const now = base::steady::now();
+        for (auto* const session : sessions_) {
+            session->leave_idle_replica(now);
             if (session->is_logged_in()) ++logged_in;
             if (session->has_server()) ++servers;
         }

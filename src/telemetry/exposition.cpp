@@ -34,6 +34,7 @@ constexpr family table[] = {
     {metric::servers_failed, "pgmend_servers_failed", counter, "", "", "attempts to connect to the backend in vain"},
     {metric::servers_lost, "pgmend_servers_lost", counter, "", "", "connections to the backend that ended under a client"},
     {metric::sessions_moved, "pgmend_sessions_moved", counter, "", "", "sessions that lost their server and went on at another one"},
+    {metric::reads_at_replica, "pgmend_transactions_at_replica", counter, "", "", "transactions of sessions at the primary that began read-only and ran at a replica"},
     {metric::server_wait, "pgmend_server_wait_seconds", histogram, "seconds", "", "how long clients waited for their server connection"},
     {metric::breaker_state, "pgmend_breaker_state", gauge, "", "breaker, state", "1 for the state that the breaker is in, 0 for the others"},
     {metric::breaker_opened, "pgmend_breaker_opened", counter, "", "breaker", "times that it opened, by failures, failed probes, or a person"},

@@ -17,7 +17,7 @@ enum class metric_type : std::uint8_t { counter, gauge, histogram, info };
 enum class metric : std::uint8_t {
     build, started, draining, ready, statements, statement_duration, statement_errors, transactions, received, sent,
     heals, heals_by_trust, heal_duration, refusals, silent_drifts, clients, clients_accepted, clients_rejected,
-    servers, servers_connected, servers_failed, servers_lost, sessions_moved, server_wait, breaker_state, breaker_opened,
+    servers, servers_connected, servers_failed, servers_lost, sessions_moved, reads_at_replica, server_wait, breaker_state, breaker_opened,
     breaker_refused, breaker_probes, breaker_failures, backend_sessions, backend_role, replica_lag, fallbacks, cache_hits, cache_misses, cache_evicted, cache_invalidated,
     cache_entries, cache_bytes, patterns, observations_dropped, state_up, state_waiting, state_dropped, drifting, schema_version, schema_versions, schema_known, schema_loads, schema_load,
     memory, worker_lag, worker_lag_most, triggers, cpu, resident, descriptors,

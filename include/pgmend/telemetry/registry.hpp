@@ -52,6 +52,7 @@ struct alignas(64) worker_figures {
     counter servers_failed;      ///< could not be connected
     counter servers_lost;        ///< went away under a session
     counter sessions_moved;      ///< that went on at another server when theirs was lost
+    counter reads_at_replica;    ///< transactions that began read-only and ran at a replica
     counter fallbacks_memory;    ///< requests answered from memory while their server did not answer
     counter fallbacks_replica;   ///< or by a replica
     // As they were when the worker last looked (worker::sample).
