@@ -8,7 +8,7 @@ import pytest
 import faults
 import harness
 import raw
-from test_move import HEALTH, QUICK, caught_up, end_of, rows_of
+from test_move import QUICK, caught_up, end_of, rows_of
 
 PORT = "SELECT setting FROM pg_settings WHERE name = 'port'"
 
@@ -37,8 +37,8 @@ def pair():
 
 
 def in_front_of(start_pgmend, *servers, **other) -> harness.Pgmend:
-    settings = {"read_only_to": "replica", **other}
-    proxy = start_pgmend(server=servers[0], start=False, control="user=postgres", health=HEALTH, breaker=QUICK, **settings)
+    settings = {"read_only_to": "replica", "max_replay_lag": "10m", **other}  # however slow the machine is
+    proxy = start_pgmend(server=servers[0], start=False, control="user=postgres", health={"every": "100ms", "timeout": "20s"}, breaker=QUICK, **settings)
     proxy.config["backends"] = [{"name": f"node{n + 1}", "host": harness.HOST, "port": server.port, "role": "auto", "connect_timeout": "60s",
                                  "tls": {"mode": "disable"}} for n, server in enumerate(servers)]
     proxy.write_config()
@@ -140,7 +140,6 @@ def test_extended_messages_and_drivers(start_pgmend, standing):
 
     harness.wait_until(by_names, "the replica has replayed all")
     # As pgjdbc sends them: the first statement behind BEGIN, in one request.
-    assert by_names()
     begin = raw.parse("BEGIN READ ONLY") + raw.bind() + raw.execute()
     assert asked(begin + raw.extended(PORT)) in ([[str(replica.port)]], [[str(primary.port)]])
     client.rows("COMMIT")

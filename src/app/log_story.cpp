@@ -40,6 +40,7 @@ constexpr telling tellings[] = {
     {"client.rejected", "turned away", yellow, {"{user} to {database}: {reason}", "{reason}"}},
     {"session.moved", "moved", yellow, {"{user} in {database} to {backend}, in {duration_us}: {before} was lost"}},
     {"session.not_moved", "not moved", yellow, {"{user} in {database}: {reason}"}},
+    {"transaction.at_primary", "stays", dim, {"a read-only transaction of {user} in {database}, at the primary: {reason}"}},
     {"backend.role", "role", cyan, {"{backend} is {role}, it was {before}: {reason}", "{backend} is {role}, it was {before}"}},
     {"rules.doubtful", "doubtful", yellow, {"{reason}"}},
     {"server.lost", "server lost", red, {"under {user} in {database}: {reason}"}},

@@ -36,7 +36,7 @@ awaitable<> sleep(executor where, milliseconds how_long) {
 void client_session::begin_memory(session::login_machine const& login) {
     bool const may = settings_->servers.size() > 1 && settings_->routing.moves_sessions && !identity_.replication && !login.asked_client();
     if (!may) return;
-    memory_ = std::make_unique<session::session_memory>(login.reported());
+    memory_ = std::make_unique<session::session_memory>(login.reported(), &home_.effects());
     relay_.remember_in(memory_.get());
 }
 

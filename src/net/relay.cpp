@@ -201,7 +201,7 @@ void client_session::relay_server(std::shared_ptr<client_session> self) {
         if (s.draining_ && s.relay_.idle()) return spawn(s.home_, finish(std::move(self)));
         if (s.crossing_ && s.answered_at_replica()) [[unlikely]] {
             if (!after_answer_at_replica(self)) return;
-            continue; // of another server, perhaps
+            break; // it may be another server now, and the session on its way to the next transaction
         }
         if (!s.server_.is_tls() && read.count < worker::scratch_bytes - carried) {
             s.trust_edge();

@@ -402,7 +402,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
             bool const prepares = header.type == 'P' && given->note->healed;
             auto const body = blocked ? nothing_named : prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
-            if (memory_ != nullptr) memory_->on_client(blocked && header.type == 'F' ? 'Q' : header.type, body, true);
+            if (memory_ != nullptr && !discarding_) memory_->on_client(blocked && header.type == 'F' ? 'Q' : header.type, body, true);
             if (given->note->healed) request_edits_.push_back({request_messages_, given->note->healed});
             begin(given->note);
             client_remaining_ = header.total_bytes() - std::min(available, header.total_bytes());

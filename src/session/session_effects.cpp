@@ -8,6 +8,7 @@
 #include "pgmend/wire/frame.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <unordered_set>
 
@@ -245,6 +246,20 @@ text_effects effects_of(std::string_view sql) {
     }
     if (out.lost.empty() && sql::mentions(sql, telling_names())) out.lost = "a function that changes its session, or a temporary object";
     return out;
+}
+
+text_effects const& known_effects::of(std::string_view sql) {
+    if (sql.size() > most_text_bytes) {
+        other_ = effects_of(sql);
+        return other_;
+    }
+    if (texts_.empty()) texts_.resize(most_texts);
+    auto& it = texts_[std::hash<std::string_view>{}(sql) & (most_texts - 1)];
+    if (it.full && it.text == sql) return it.effects;
+    it.effects = effects_of(sql);
+    it.text = sql;
+    it.full = true;
+    return it.effects;
 }
 
 std::string_view needs_old_server(base::byte_view request) {

@@ -1,6 +1,7 @@
 // What tier 1 adds to a statement that is relayed.
 #include "bench/bench.hpp"
 #include "pgmend/session/relay_machine.hpp"
+#include "pgmend/session/session_memory.hpp"
 #include "pgmend/session/statement_check.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
@@ -173,6 +174,9 @@ void session_benches() {
     measure_text("session: new text without drift", kibibyte, [&] {
         return check.look(kibibyte + std::to_string(++number), nullptr, {}, false, false).guard;
     });
+    measure_text("session: what a text leaves behind, new", kibibyte, [&] { return session::effects_of(kibibyte).calls; });
+    session::known_effects known;
+    measure_text("session: what a text leaves behind, known", kibibyte, [&] { return known.of(kibibyte).calls; });
     measure("session: first plan of a text", [&] {
         auto& text = judge->text(drifted);
         return judge->judge(text, judge->number_of(view, check.circumstances()), {}, check.circumstances()).verified;

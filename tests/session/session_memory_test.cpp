@@ -91,6 +91,21 @@ TEST_CASE("what a text leaves behind in its session is told by its words") {
     CHECK(carried("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY").size() == 1);
 }
 
+TEST_CASE("a text that was read before is not read again, and means the same") {
+    session::known_effects known;
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 3 * session::known_effects::most_texts; ++i) texts.push_back("SET a.b" + std::to_string(i) + " = 'c'");
+    texts.insert(texts.end(), {"", "SELECT 1", "SELECT mine(1)", "LISTEN n", "LOAD 'x'", "SELECT '" + std::string(5000, 'x') + "', mine(1)"});
+    for (int round = 0; round < 2; ++round) {
+        for (auto const& sql : texts) {
+            auto const read = session::effects_of(sql);
+            auto const& it = known.of(sql);
+            CHECK((it.carried == read.carried && it.lost == read.lost && it.for_good == read.for_good && it.calls == read.calls));
+            CHECK(&known.of(sql) == &it);
+        }
+    }
+}
+
 TEST_CASE("functions that are not PostgreSQL's own are noticed") {
     for (auto const* sql : {"SELECT count(*), max(a), coalesce(b, 1) FROM t", "INSERT INTO t (a) VALUES (now())", "INSERT INTO s.\"T\" (a) SELECT 1", "SELECT a::numeric(10, 2) FROM t WHERE (a) = ANY (b)",
                             "SELECT 1 + (2)", "SELECT * FROM unnest(a) AS x (y) JOIN LATERAL (SELECT 1) z ON (true)"}) {

@@ -6,6 +6,7 @@
 #include "pgmend/net/session_figures.hpp"
 #include "pgmend/net/stream.hpp"
 #include "pgmend/session/database_judge.hpp"
+#include "pgmend/session/session_memory.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -85,6 +86,7 @@ class worker {
     /// Where this thread's sessions count requests that a server has answered.
     [[nodiscard]] backend::tally& tally_of(server_state& server);
     [[nodiscard]] char* scratch() { return scratch_.get(); }
+    [[nodiscard]] session::known_effects& effects() { return effects_; }
     void enter(client_session* session);
     void leave(client_session* session);
     /// A session has waited without having seen the end of its input: look at all of them in a second.
@@ -110,6 +112,7 @@ class worker {
     std::map<std::string, std::shared_ptr<session::database_judge>> judges_; ///< by database
     std::map<server_state const*, backend::tally*> tallies_;
     std::unique_ptr<char[]> scratch_;
+    session::known_effects effects_;
     std::unordered_set<client_session*> sessions_;
     std::atomic<std::size_t> load_{0};
     bool paused_all_{false};

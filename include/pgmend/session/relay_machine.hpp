@@ -155,7 +155,7 @@ class relay_machine {
 
     /// Requests that were answered, to their ReadyForQuery.
     [[nodiscard]] std::uint64_t readies() const { return readies_; }
-    /// As idle(), but that a transaction block may be open.
+    /// As idle(), but that a transaction block may be open, and a message that block() has dropped may go on.
     [[nodiscard]] bool between_requests() const;
     /// Bytes of the client's message that is being streamed, still to come.
     [[nodiscard]] std::uint64_t client_remaining() const { return client_remaining_; }

@@ -39,6 +39,27 @@ struct text_effects {
 /// In doubt it loses something. Cost: 2 to 3 µs for each KiB of SELECT, INSERT, UPDATE or DELETE, more for others.
 [[nodiscard]] text_effects effects_of(std::string_view sql);
 
+/// What texts leave behind, kept for all sessions of a worker: one that was read before costs about 0.1 µs for each KiB. Memory is bounded: each text has one place, which
+/// it shares with others. On its worker's thread.
+class known_effects {
+  public:
+    static constexpr std::size_t most_texts = 512; ///< a power of two
+    static constexpr std::size_t most_text_bytes = 2048; ///< longer ones are read each time
+
+    /// Until the next call.
+    [[nodiscard]] text_effects const& of(std::string_view sql);
+
+  private:
+    struct known {
+        std::string text;
+        text_effects effects;
+        bool full{false};
+    };
+
+    std::vector<known> texts_; ///< none before the first text
+    text_effects other_;
+};
+
 /// Why this request (whole messages, the first of a session that has just been given to another server) needs what only the old one knew: a statement without a
 /// name that an earlier request prepared, or the last value of a sequence. Empty: it does not.
 [[nodiscard]] std::string_view needs_old_server(base::byte_view request);
@@ -57,8 +78,8 @@ class session_memory {
     static constexpr std::size_t most_setting_bytes = 16 * 1024;
     static constexpr std::size_t most_settings = 64;
 
-    /// ParameterStatus frames, as they came with the login.
-    explicit session_memory(base::byte_view reported_at_login);
+    /// ParameterStatus frames, as they came with the login. `known` (may be null) must outlive this.
+    explicit session_memory(base::byte_view reported_at_login, known_effects* known = nullptr);
 
     /// A message that is sent to the server, as it is sent. `whole`: `body` is all of it.
     void on_client(char type, base::byte_view body, bool whole);
@@ -135,6 +156,7 @@ class session_memory {
     void keep_prepared(std::string const& name, std::string frame);
     void forget_prepared(std::string const& name);
 
+    known_effects* known_;
     std::vector<parameter> parameters_;
     std::vector<setting> settings_;
     std::map<std::string, std::string, std::less<>> prepared_;
