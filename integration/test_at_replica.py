@@ -10,13 +10,14 @@ import harness
 import raw
 from test_move import QUICK, caught_up, end_of, rows_of
 
+SETTINGS = {**faults.primary_settings(), "synchronous_commit": "on"}  # else the replica gets what is written 0.2 s late
 PORT = "SELECT setting FROM pg_settings WHERE name = 'port'"
 
 
 @pytest.fixture(scope="module")
 def standing():
     """A primary and a replica that stay as they are."""
-    primary = harness.Postgres(faults.primary_settings())
+    primary = harness.Postgres(SETTINGS)
     primary.run("CREATE TABLE written (a text)", "CREATE TABLE counted (n int)", "CREATE TABLE names (id int, name text)", "INSERT INTO names VALUES (1, 'joe')", "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC",
                 "CREATE ROLE clerk", "GRANT clerk TO trust", database="test")
     replica = faults.Replica(primary)
@@ -27,7 +28,7 @@ def standing():
 
 @pytest.fixture
 def pair():
-    primary = harness.Postgres(faults.primary_settings())
+    primary = harness.Postgres(SETTINGS)
     primary.run("CREATE TABLE written (a text)", "GRANT ALL ON written TO PUBLIC", database="test")
     replica = faults.Replica(primary)
     yield primary, replica

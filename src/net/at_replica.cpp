@@ -26,7 +26,9 @@ using std::chrono::milliseconds;
 
 /// So long a client waits at most until the replica has what the session has seen at the primary.
 constexpr milliseconds most_wait_for_replay{100};
-constexpr milliseconds replay_pause{2};
+/// The same where the primary has not written that to its disk yet, and so cannot have sent it: with synchronous_commit = off that may take long.
+constexpr milliseconds most_wait_for_unwritten{10};
+constexpr milliseconds replay_pause{1};
 
 /// A replica that has answered before and does not any more.
 constexpr milliseconds most_wait_for_replica{1000};
@@ -145,7 +147,6 @@ awaitable<bool> client_session::go_to_replica(session::departure how) {
         ready = ready && !draining_ && client_.is_open() && server_.is_open() && server_at_gate_;
     }
     if (ready) {
-        r.reason.clear();
         if (r.at_home.version != memory_->version()) r.at_home = memory_->whole();
         auto& cancels = home_.shared().cancels;
         auto const now = cancels.find(cancel_process_, cancel_secret_);
@@ -171,14 +172,16 @@ awaitable<std::string> client_session::prepare_replica() {
     bool const is_new = !r.other;
     bool const asks = is_new || r.requests != memory_->requests() || r.at_replica.version != memory_->version();
     std::string position;
+    auto patience = std::min(most_wait_for_replay, live->routing.most_replay_lag);
     if (asks) {
         session::own_answer answer;
         auto listen = [&answer](base::byte_view frame, std::string&) { return answer.add(frame); };
         bool const answered = co_await exchange(session::position_question(), listen);
-        bool const complete = answered && answer.sqlstate.empty() && answer.columns.size() == 2;
+        bool const complete = answered && answer.sqlstate.empty() && answer.columns.size() == 3;
         if (!complete) co_return "its server does not say how far a replica has to be";
         position = answer.columns[0];
         r.isolation = answer.columns[1];
+        if (answer.columns[2] != "t") patience = most_wait_for_unwritten;
         if (r.isolation == "serializable") co_return "its transactions are SERIALIZABLE";
     }
     timer limit{home_.get_executor()};
@@ -188,7 +191,7 @@ awaitable<std::string> client_session::prepare_replica() {
         if (!why.empty()) co_return why;
     }
     if (asks) { // before its functions are looked at, and statements prepared
-        auto why = co_await wait_for_replay(position);
+        auto why = co_await wait_for_replay(position, patience);
         if (!why.empty()) co_return why;
     }
     bool const behind_calls = is_new || r.calls != memory_->calls() || (asks && base::steady::now() - r.looked > look_again_after);
@@ -198,7 +201,7 @@ awaitable<std::string> client_session::prepare_replica() {
         if (!why.empty()) co_return why;
     }
     if (behind) { // its isolation level, now
-        auto why = co_await wait_for_replay(std::move(position));
+        auto why = co_await wait_for_replay(std::move(position), patience);
         if (!why.empty()) co_return why;
     }
     co_return std::string{};
@@ -257,9 +260,9 @@ awaitable<std::string> client_session::bring_up_to_date(bool look) {
 }
 
 /// The level of its transactions is looked at where its settings are the session's.
-awaitable<std::string> client_session::wait_for_replay(std::string position) {
+awaitable<std::string> client_session::wait_for_replay(std::string position, milliseconds at_most) {
     auto& r = *reads_;
-    auto const patience = base::steady::now() + std::min(most_wait_for_replay, settings_->routing.most_replay_lag);
+    auto const patience = base::steady::now() + at_most;
     for (;;) {
         session::own_answer answer;
         bool const answered = co_await ask_other(session::replay_question(position), answer);

@@ -224,7 +224,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         base::time_point looked{};
         base::time_point used{};
         base::time_point not_before{}; ///< so long it is not tried
-        std::string reason;        ///< why a transaction stayed at the primary; told once
+        std::string reason;        ///< why a transaction stayed at the primary, as it was told last
         bool away{false};
     };
     void begin_replica_reads(wire::startup_packet const& packet);
@@ -240,7 +240,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<std::string> prepare_replica();
     awaitable<std::string> connect_replica(std::shared_ptr<live_settings const> live);
     awaitable<std::string> bring_up_to_date(bool look);
-    awaitable<std::string> wait_for_replay(std::string position);
+    awaitable<std::string> wait_for_replay(std::string position, std::chrono::milliseconds at_most);
     awaitable<bool> ask_other(std::string question, session::own_answer& answer);
     [[nodiscard]] bool replica_will_do(live_settings const& live);
     void leave_replica();

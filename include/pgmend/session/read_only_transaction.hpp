@@ -74,7 +74,8 @@ struct own_answer {
     [[nodiscard]] bool add(base::byte_view frame);
 };
 
-/// Asks the primary how far a replica has to have replayed to know all that the session knows, and for default_transaction_isolation. Leaves the client's
+/// Asks the primary how far a replica has to have replayed to know all that the session knows, for default_transaction_isolation, and whether it has written so far
+/// itself. Leaves the client's
 /// statement without a name alone.
 [[nodiscard]] std::string position_question();
 /// Asks a replica whether it is one, whether it has come so far, and for default_transaction_isolation. `position`: as the primary wrote it.
