@@ -39,7 +39,7 @@ struct text_effects {
 /// In doubt it loses something. Cost: 2 to 3 µs for each KiB of SELECT, INSERT, UPDATE or DELETE, more for others.
 [[nodiscard]] text_effects effects_of(std::string_view sql);
 
-/// What texts leave behind, kept for all sessions of a worker: one that was read before costs about 0.1 µs for each KiB. Memory is bounded: each text has one place, which
+/// What texts leave behind, kept for all sessions of a worker: one that was read before costs about 0.2 µs for each KiB. Memory is bounded: each text has one place, which
 /// it shares with others. On its worker's thread.
 class known_effects {
   public:
