@@ -94,7 +94,7 @@ awaitable<session::advice> client_session::ask() {
 void client_session::note_news() {
     if (!check_) return;
     if (retried_) note_retry();
-    if (client_at_gate_ && !relay_.client_must_wait()) // a premise held; what was received may still be under way to the client
+    if (relay_.take_premise_answered() && client_at_gate_) // what was received may still be under way to the client
         boost::asio::post(home_.get_executor(), [self = shared_from_this()] { self->let_client_go_on(); });
     check_->set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
     if (relay_.take_schema_changed()) home_.shared().schemas->hint_changed(identity_.database);

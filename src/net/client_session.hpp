@@ -281,8 +281,9 @@ class client_session : public std::enable_shared_from_this<client_session> {
 
     // heal.cpp: between a held error and its retry
     awaitable<bool> heal();
-    [[nodiscard]] bool is_overtaken(session::heal_machine const& machine, std::shared_ptr<session::prepare_again const>& anew);
-    awaitable<bool> send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew);
+    awaitable<bool> go_on_without_premise(session::heal_machine& machine);
+    [[nodiscard]] std::shared_ptr<session::prepare_again const> prepared_by_client(session::heal_machine const& machine);
+    awaitable<bool> send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew, bool heals_again);
     void let_client_go_on();
     awaitable<bool> try_heal(healing_under_way& heal);
     awaitable<std::shared_ptr<catalog::history const>> glimpse(session::heal_machine& machine);

@@ -7,6 +7,7 @@
 #include "pgmend/healing/undone.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/wire/sqlstate.hpp"
+#include "pgmend/session/inquiry_machine.hpp"
 #include "pgmend/session/lost_values.hpp"
 #include "pgmend/session/relation_glimpse.hpp"
 #include "pgmend/wire/frame.hpp"
@@ -279,12 +280,14 @@ awaitable<bool> client_session::heal() {
     view.standard_conforming_strings = relay_.standard_conforming_strings();
     auto heal = std::make_unique<healing_under_way>(relay_.held(), std::move(view));
     healing_ = true; // the client's direction waits until whatever goes to the server has gone
-    std::shared_ptr<session::prepare_again const> anew;
-    bool const overtaken = is_overtaken(heal->machine, anew);
+    bool const overtaken = !relay_.held().premise_broken.empty();
     bool const again = !overtaken && co_await try_heal(*heal);
     bool alive = client_.is_open();
+    auto const anew = alive && !overtaken && !again ? prepared_by_client(heal->machine) : nullptr;
     if (alive && overtaken) {
-        alive = co_await send_as_it_was(heal->machine, anew.get());
+        alive = co_await go_on_without_premise(heal->machine);
+    } else if (anew) {
+        alive = co_await send_as_it_was(heal->machine, anew.get(), false);
     } else if (alive && again) {
         auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
             : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
@@ -330,26 +333,40 @@ void client_session::let_client_go_on() {
     boost::asio::co_spawn(home_.get_executor(), std::move(go_on), boost::asio::detached);
 }
 
-/// Whether what failed is a heal that may be none any more: then PostgreSQL shall say what the client's own text means now. `anew`: what has to be
-/// prepared ahead of it; or null.
-bool client_session::is_overtaken(session::heal_machine const& machine, std::shared_ptr<session::prepare_again const>& anew) {
+/// The premise of a heal does not hold. A Query or a Parse says by itself what the client means; a Bind is of what was prepared edited, and what the client
+/// has prepared takes its place where PostgreSQL accepts that by now. What fails then may be healed.
+awaitable<bool> client_session::go_on_without_premise(session::heal_machine& machine) {
     auto const& held = relay_.held();
+    check_->premise_broken(held.premise_broken);
     auto const name = machine.statement();
-    bool const of_bind = held.request.starts_with('B');
-    if (!held.premise_broken.empty()) {
-        anew = check_->premise_broken(held.premise_broken, name ? &*name : nullptr);
-        if (!of_bind) anew.reset(); // its own Parse is sent again
-        return true;
+    auto const sent = held.request.starts_with('B') && name ? check_->edited(*name) : std::nullopt;
+    std::shared_ptr<session::prepare_again const> anew;
+    if (sent) {
+        session::inquiry_machine inquiry{{}, {false, nullptr, sent->text}, false, sent->types};
+        auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
+            return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
+        };
+        bool const answered = co_await exchange(inquiry.begin(), listen);
+        if (!answered) co_return false;
+        if (!inquiry.still_refused()) anew = check_->end_heal(*name);
     }
-    if (!of_bind || !name || held.guarded || held.open || held.first != held.failed || !session::is_drift(machine.error())) return false;
-    anew = check_->end_heal(*name);
-    return anew != nullptr;
+    co_return co_await send_as_it_was(machine, anew.get(), true);
 }
 
-awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew) {
+/// What was prepared edited cannot be bound any more, nor healed: what the client has prepared, to be tried. Null: it was, or something may have happened.
+std::shared_ptr<session::prepare_again const> client_session::prepared_by_client(session::heal_machine const& machine) {
+    auto const& held = relay_.held();
+    auto const name = machine.statement();
+    bool const nothing_happened = !held.guarded && !held.open && held.first == held.failed && relay_.transaction_status() == 'I';
+    if (!held.request.starts_with('B') || !name || !nothing_happened || !session::is_drift(machine.error())) return nullptr;
+    return check_->end_heal(*name);
+}
+
+/// `anew` (may be null): what its statement is prepared from before.
+awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew, bool heals_again) {
     home_.shared().schemas->hint_changed(identity_.database);
     auto retry = machine.as_it_was(anew);
-    retry.heals_again = true;
+    retry.heals_again = heals_again;
     std::string const at_once{relay_.begin_retry(retry, {})};
     bool const told = co_await client_.write_all(at_once);
     bool const sent = told && co_await server_.write_all(retry.bytes);

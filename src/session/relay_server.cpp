@@ -332,7 +332,7 @@ std::optional<relay_machine::outcome> relay_machine::on_premise(base::byte_view 
         bool const failed = header.type == 'E';
         if (!failed && ++seen < ahead + of_premise) continue;
         premise_pending_ = false;
-        news_ = true;
+        premise_answered_ = news_ = true;
         if (!failed || !as_extended_) return std::nullopt;
         auto const end = at - frame.size(); // the error is the Query's
         return outcome{end, without_premise(bytes.substr(0, end)), true};

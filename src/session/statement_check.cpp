@@ -445,10 +445,15 @@ void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> co
     it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
 }
 
-std::shared_ptr<prepare_again const> statement_check::premise_broken(base::byte_view sqlstate, base::byte_view const* statement) {
+void statement_check::premise_broken(base::byte_view sqlstate) {
     if (sqlstate == wire::sqlstate::unknown_statement) premise_there_ = false; // DEALLOCATE ALL
     else ++premises_broken_;
-    return statement == nullptr ? nullptr : end_heal(*statement);
+}
+
+std::optional<statement_check::sent_edited> statement_check::edited(base::byte_view statement) const {
+    auto const found = prepared_.find(std::string{statement});
+    if (found == prepared_.end() || !found->second.first || found->second.ended) return std::nullopt;
+    return sent_edited{found->second.note->healed, found->second.types};
 }
 
 std::shared_ptr<prepare_again const> statement_check::end_heal(base::byte_view statement) {

@@ -190,6 +190,9 @@ class relay_machine {
     /// The answer about a premise is still to come. Then the client can be listened to, but nothing be done.
     [[nodiscard]] bool premise_pending() const { return premise_pending_; }
 
+    /// A premise holds since the last call: what waited for that can go on. Answers true once.
+    [[nodiscard]] bool take_premise_answered() { return std::exchange(premise_answered_, false); }
+
     /// The client gets the server's error after all. What to send it: until the next call. `recovered`: a Sync of
     /// pgmend's own has ended the server's error state although the client's request is still open; then what the
     /// client sends before its Sync is discarded, as the server would have.
@@ -331,6 +334,7 @@ class relay_machine {
     std::shared_ptr<healed_text const> premise_due_; // asked about behind the next Bind
     advice::premise_type premise_how_{advice::premise_type::none};
     bool premise_pending_{false};       // its answers come next; client_must_wait()
+    bool premise_answered_{false};
     bool as_extended_{false};           // the oldest request is a Query that was sent as extended messages
     std::optional<advice> answer_;      // to the text that comes next
     question question_;

@@ -65,11 +65,15 @@ class statement_check final : public preflight {
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
 
-    /// A premise that was asked about does not hold, or could not be asked about. What has to be prepared again ahead of the request, which is sent as it
-    /// was: where it began with a Bind of `statement`; else null.
-    [[nodiscard]] std::shared_ptr<prepare_again const> premise_broken(base::byte_view sqlstate, base::byte_view const* statement);
-    /// A Bind of `statement`, which was prepared edited, has failed: what the client has prepared, to be tried in its place. Null: it was not edited, or this was
-    /// tried.
+    /// A premise that was asked about does not hold, or could not be asked about.
+    void premise_broken(base::byte_view sqlstate);
+    struct sent_edited {
+        std::shared_ptr<healing::healed_text const> text;
+        std::vector<catalog::oid> types; ///< of its parameters, as declared
+    };
+    /// How `statement` was prepared. Nothing: as the client has asked.
+    [[nodiscard]] std::optional<sent_edited> edited(base::byte_view statement) const;
+    /// What the client has prepared as `statement`, which was edited, is to be what it gets. Null: it is.
     [[nodiscard]] std::shared_ptr<prepare_again const> end_heal(base::byte_view statement);
 
     /// A named statement that is a batch, as far as is known.
