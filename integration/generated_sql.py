@@ -334,7 +334,7 @@ class Writer:
         if kind == 2 and depth < 2:
             return self.scalar(family, scope, depth)
         if kind == 3 and plain is not None:
-            return f"({plain})" if r.random() < 0.5 else f"{plain}::{CAST[family]}"
+            return f"({plain})" if family not in CAST or r.random() < 0.5 else f"{plain}::{CAST[family]}"
         if family == "int":
             return r.choice((lambda: f"({sub('int')} + {sub('int')})", lambda: f"length({sub('text')})", lambda: f"abs({sub('int')} - 3)",
                              lambda: f"extract(day FROM {sub('ts')})::int", lambda: f"CAST({sub('bool')} AS int)"))()

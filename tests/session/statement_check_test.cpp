@@ -28,6 +28,7 @@ struct fixture {
         source->publish(history);
     }
     advice look(std::string_view sql, bool in_transaction = false) {
+        if (!in_transaction) check.request_begins();
         if (!check.active(in_transaction)) return {};
         return check.look(sql, nullptr, {}, in_transaction, false);
     }
