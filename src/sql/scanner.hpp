@@ -220,13 +220,22 @@ class scanner {
     }
 
     void operator_name(std::size_t begin) {
+        if (begin < signs_end_) { // each sign is an operator of its own
+            at_ = begin + 1;
+            return emit(token_kind::operator_name, begin);
+        }
         while (at_ < text_.size() && characters::is_operator_part(text_[at_]) && !two('-', '-') && !two('/', '*')) ++at_;
         // SQL's own operators end before a sign: a=-1 is a = -1. Others may have one: a @- b.
-        if (text_.substr(begin, at_ - begin).find_first_of("~!@#^&|`?%") == std::string_view::npos)
-            while (at_ - begin > 1 && (text_[at_ - 1] == '-' || text_[at_ - 1] == '+')) --at_;
+        auto const run = text_.substr(begin, at_ - begin);
+        if (run.find_first_of("~!@#^&|`?%") == std::string_view::npos) {
+            signs_end_ = at_; // a long run of them is looked through once
+            auto const last = run.find_last_not_of("+-");
+            at_ = begin + (last == std::string_view::npos ? 1 : last + 1);
+        }
         emit(token_kind::operator_name, begin);
     }
 
+    std::size_t signs_end_{0}; ///< up to here nothing but signs
     std::string_view text_;
     std::size_t at_{0};
     bool complete_{true};
