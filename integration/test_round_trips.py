@@ -127,6 +127,16 @@ def test_premises_in_a_session_that_deallocates_all(client, turns, postgres, dat
     assert postgres.run("SELECT address FROM accounts", database=database) == [("old....",)]
 
 
+@pytest.mark.parametrize("send", (raw.query, raw.extended), ids=("simple", "extended"))
+def test_a_server_that_says_much(client, postgres, database, send):
+    client.ask(raw.query("SET client_min_messages = log"))
+    client.ask(raw.query("SET debug_print_plan = on; SET debug_print_parse = on; SET debug_print_rewritten = on"))
+    for _ in range(3):
+        answer = client.ask(send(WRITE))
+        assert raw.error_of(answer) is None and sum(len(message.body) for message in answer if message.type == "N") > 4096
+    assert postgres.run("SELECT address FROM accounts", database=database) == [("old...",)]
+
+
 def test_what_a_commit_says_takes_the_place_of_the_answer(client, postgres, database):
     postgres.run("CREATE TABLE parents (id int PRIMARY KEY)",
                  "CREATE TABLE children (id int, parent int REFERENCES parents DEFERRABLE INITIALLY DEFERRED, old text)",

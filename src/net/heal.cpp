@@ -281,6 +281,7 @@ awaitable<bool> client_session::heal() {
     auto heal = std::make_unique<healing_under_way>(relay_.held(), std::move(view));
     healing_ = true; // the client's direction waits until whatever goes to the server has gone
     bool const overtaken = !relay_.held().premise_broken.empty();
+    check_->locks_released();
     bool const again = !overtaken && co_await try_heal(*heal);
     bool alive = client_.is_open();
     auto const anew = alive && !overtaken && !again ? prepared_by_client(heal->machine) : nullptr;
@@ -337,9 +338,10 @@ void client_session::let_client_go_on() {
 /// has prepared takes its place where PostgreSQL accepts that by now. What fails then may be healed.
 awaitable<bool> client_session::go_on_without_premise(session::heal_machine& machine) {
     auto const& held = relay_.held();
-    check_->premise_broken(held.premise_broken);
     auto const name = machine.statement();
-    auto const sent = held.request.starts_with('B') && name ? check_->edited(*name) : std::nullopt;
+    bool const of_bind = held.request.starts_with('B');
+    check_->premise_broken(held.premise_broken, machine.sql(), machine.parameter_types(), name ? &*name : nullptr, !of_bind);
+    auto const sent = of_bind && name ? check_->edited(*name) : std::nullopt;
     std::shared_ptr<session::prepare_again const> anew;
     if (sent) {
         session::inquiry_machine inquiry{{}, {false, nullptr, sent->text}, false, sent->types};

@@ -304,67 +304,71 @@ relay_machine::outcome relay_machine::on_server_absorbing(base::byte_view frame,
     return {frame.size(), {}, true};
 }
 
-/// While the answer about a premise is awaited. Nothing that comes ahead of it is passed on, so that the request can be sent again as it was. Nothing:
-/// go on as usual.
+/// While the answer about a premise is awaited. Of the answers ahead of it the client sees nothing yet, so that the request can be sent again as it was; what is
+/// about no message passes. Nothing: go on as usual.
 std::optional<relay_machine::outcome> relay_machine::on_premise(base::byte_view bytes) {
     // Parse, Bind and Close have one frame each, Execute has a row and its end.
     std::size_t ahead = 0;
     while (ahead < queue_.size() && !queue_[ahead].premise) ++ahead;
     std::size_t of_premise = 1;
     while (ahead + of_premise - 1 < queue_.size() && queue_[ahead + of_premise - 1].premise) ++of_premise;
-    std::size_t seen = 0;
-    for (std::size_t at = 0; bytes.size() - at >= wire::header_bytes;) {
+    std::size_t at = 0;
+    while (bytes.size() - at >= wire::header_bytes) {
         auto const header = wire::read_header(bytes.substr(at));
-        if (!header.length_is_valid() || header.total_bytes() > most_waited_for_bytes) {
-            server_broken_ = true; // nothing of that kind answers to this
-            return outcome{};
-        }
-        if (header.total_bytes() > bytes.size() - at) return outcome{};
-        auto const frame = bytes.substr(at, header.total_bytes());
-        at += header.total_bytes();
-        if (is_asynchronous(header.type)) {
-            if (seen > 0) continue;
+        if (!header.length_is_valid()) return std::nullopt; // on_server() says so
+        bool const whole = header.total_bytes() <= bytes.size() - at;
+        if (!whole && header.total_bytes() <= most_waited_for_bytes) break;
+        auto const frame = bytes.substr(at, std::min(header.total_bytes(), bytes.size() - at));
+        if (whole && is_asynchronous(header.type)) {
+            if (at > 0) return outcome{at, {}, true};
             if (header.type == 'S') note_parameter(wire::body_of(frame, header));
-            return outcome{at, frame, true};
+            return outcome{frame.size(), frame, true};
         }
-        auto const fields = header.type == 'E' ? wire::read_error(wire::body_of(frame, header)) : std::nullopt;
-        if (fields && fields->severity == "ERROR" && seen >= ahead) return fail_premise(frame, bytes.substr(0, at - frame.size()), at);
-        bool const failed = header.type == 'E';
-        if (!failed && ++seen < ahead + of_premise) continue;
-        premise_pending_ = false;
-        premise_answered_ = news_ = true;
-        if (!failed || !as_extended_) return std::nullopt;
-        auto const end = at - frame.size(); // the error is the Query's
-        return outcome{end, without_premise(bytes.substr(0, end)), true};
+        if (!whole || header.type == 'E') {
+            auto const fields = whole ? wire::read_error(wire::body_of(frame, header)) : std::nullopt;
+            if (fields && fields->severity == "ERROR" && premise_seen_ >= ahead) return fail_premise(frame, at + frame.size());
+            return outcome{at, end_of_premise(), true}; // an error of the client's own message, or too long for anything of pgmend's
+        }
+        at += frame.size();
+        if (++premise_seen_ == ahead + of_premise) return outcome{at, end_of_premise(), at < bytes.size()};
     }
-    if (bytes.size() < most_waited_for_bytes) return outcome{};
-    server_broken_ = true; // it answers to something else
-    return outcome{};
+    return outcome{at, {}, false};
 }
 
-/// Answers that the client shall not get, to what pgmend put ahead of its message; among them may be what is about no message.
-base::byte_view relay_machine::without_premise(base::byte_view answers) {
-    std::string others;
-    while (answers.size() >= wire::header_bytes) {
-        auto const frame = answers.substr(0, wire::read_header(answers).total_bytes());
-        if (is_asynchronous(frame[0])) others.append(frame);
-        if (frame[0] == 'S') note_parameter(frame.substr(wire::header_bytes));
-        answers.remove_prefix(frame.size());
+/// The answers that were kept back, as far as they have come. They are ParseComplete, BindComplete and CloseComplete: nothing but their types tells them apart.
+base::byte_view relay_machine::end_of_premise() {
+    std::string to_client;
+    for (; premise_seen_ > 0 && !queue_.front().premise; --premise_seen_) {
+        auto const kind = queue_.front().kind;
+        char const type = kind == request_kind::parse ? '1' : kind == request_kind::bind ? '2' : '3';
+        if (!queue_.front().own) {
+            if (notice_is_due(type)) {
+                noticed_ = queue_.front().note;
+                to_client += noticed_->notice;
+            }
+            wire::append_frame(to_client, type, {});
+            effect_passed_on_ = effect_passed_on_ || kind == request_kind::bind;
+        }
+        (void)advance(type);
     }
-    while (!queue_.empty() && queue_.front().own) queue_.pop();
-    out_ = std::move(others);
+    // What is left of pgmend's own is answered too; ahead of a Query that fails there, none of it will be.
+    while (!queue_.empty() && queue_.front().own && (queue_.front().premise || as_extended_)) queue_.pop();
+    premise_pending_ = false;
+    premise_seen_ = 0;
+    premise_answered_ = news_ = true;
+    out_ = std::move(to_client);
     return out_;
 }
 
-/// `before`: the answers ahead of the error. The request goes on from its beginning.
-relay_machine::outcome relay_machine::fail_premise(base::byte_view error, base::byte_view before, std::size_t consumed) {
+/// The request goes on from its beginning: the client has had no answer.
+relay_machine::outcome relay_machine::fail_premise(base::byte_view error, std::size_t consumed) {
     premise_pending_ = false;
-    std::string to_client{without_premise(before)};
+    premise_seen_ = 0;
+    while (!queue_.empty() && queue_.front().own) queue_.pop();
     hold(error, {}, false, 0);
     auto const fields = wire::read_error(error.substr(wire::header_bytes));
     held_.premise_broken = fields ? fields->code : base::byte_view{"?"};
-    out_ = std::move(to_client);
-    return {consumed, out_, true};
+    return {consumed, {}, true};
 }
 
 relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {

@@ -445,9 +445,20 @@ void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> co
     it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
 }
 
-void statement_check::premise_broken(base::byte_view sqlstate) {
+void statement_check::premise_broken(base::byte_view sqlstate, base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view const* statement,
+                                     bool sent_again) {
     if (sqlstate == wire::sqlstate::unknown_statement) premise_there_ = false; // DEALLOCATE ALL
     else ++premises_broken_;
+    auto const found = statement == nullptr ? prepared_.end() : prepared_.find(std::string{*statement});
+    if (found != prepared_.end()) found->second.confirmed = {};
+    if (!sent_again) return;
+    if (auto const view = view_number(); view != 0) {
+        if (auto* const it = judge_->known(judge_->text(sql), view, types)) it->confirmed = {};
+    }
+    if (found == prepared_.end() || !found->second.first) return;
+    found->second.first.reset();
+    found->second.note.reset();
+    --edited_;
 }
 
 std::optional<statement_check::sent_edited> statement_check::edited(base::byte_view statement) const {

@@ -615,6 +615,32 @@ TEST_CASE("a premise is asked about behind the Bind, in the same packet, and the
     }
 }
 
+TEST_CASE("what is about no message passes a premise that is asked about, however much it is") {
+    auto const notice = frame('N', "SLOG\0"s + std::string(50000, 'x') + "\0\0"s);
+    for (bool const is_broken : {false, true}) {
+        premised_relay r;
+        r.client(query("SELECT email"));
+        r.piece = 30000;
+        r.server(notice + frame('1') + notice + notice + frame('2') + notice + frame('2'));
+        CHECK(r.take_client() == notice + notice + notice + notice);
+        if (is_broken) {
+            r.server(notice + error({"C22012"}) + ready());
+            CHECK(r.machine.held().premise_broken == "22012");
+            CHECK(r.take_client() == notice);
+        } else {
+            r.server(frame('D', "\0\0"s) + notice + complete("SELECT 1") + frame('3') + row + frame('3') + ready());
+            CHECK(r.take_client() == notice + row + ready());
+            CHECK(r.machine.idle());
+        }
+    }
+    // An error that is too long to be held is the client's own.
+    auto const long_error = frame('E', "SERROR\0VERROR\0C22P02\0M"s + std::string(70000, 'x') + "\0\0"s);
+    premised_relay r;
+    r.client(parse("s", "SELECT email") + bind("s") + execute() + sync_message());
+    r.server(frame('1') + long_error + ready());
+    CHECK(r.take_client() == frame('1') + long_error + ready());
+}
+
 TEST_CASE("the statement that asks about premises is prepared where it is asked first") {
     premised_relay r;
     r.check.answers["SELECT email"].premise = session::advice::premise_type::prepared_and_asked;

@@ -287,8 +287,8 @@ class relay_machine {
     void note_parameter(base::byte_view body);
     [[nodiscard]] outcome on_server_absorbing(base::byte_view frame, wire::frame_header const& header);
     [[nodiscard]] std::optional<outcome> on_premise(base::byte_view bytes);
-    [[nodiscard]] base::byte_view without_premise(base::byte_view answers);
-    [[nodiscard]] outcome fail_premise(base::byte_view error, base::byte_view before, std::size_t consumed);
+    [[nodiscard]] base::byte_view end_of_premise();
+    [[nodiscard]] outcome fail_premise(base::byte_view error, std::size_t consumed);
 
     // relay_retry.cpp
     [[nodiscard]] outcome on_server_retrying(base::byte_view bytes);
@@ -335,6 +335,7 @@ class relay_machine {
     advice::premise_type premise_how_{advice::premise_type::none};
     bool premise_pending_{false};       // its answers come next; client_must_wait()
     bool premise_answered_{false};
+    std::size_t premise_seen_{0};       // so many frames of the answers to it, and ahead of it
     bool as_extended_{false};           // the oldest request is a Query that was sent as extended messages
     std::optional<advice> answer_;      // to the text that comes next
     question question_;

@@ -65,8 +65,11 @@ class statement_check final : public preflight {
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
 
-    /// A premise that was asked about does not hold, or could not be asked about.
-    void premise_broken(base::byte_view sqlstate);
+    /// A premise that was asked about does not hold, or could not be asked about: of the text `sql`, or of what is prepared as `statement` (null: a Query).
+    /// `sent_again`: the text is, as the client wrote it.
+    void premise_broken(base::byte_view sqlstate, base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view const* statement, bool sent_again);
+    /// A request was rolled back, or a part of it: what its statements had locked is not any more.
+    void locks_released() { locked_.clear(); }
     struct sent_edited {
         std::shared_ptr<healing::healed_text const> text;
         std::vector<catalog::oid> types; ///< of its parameters, as declared
