@@ -290,3 +290,13 @@ def wait_for_session(port: int, condition: Callable[[], bool] = lambda: True) ->
             return False
 
     harness.wait_until(works, "a client is served")
+
+
+def cancel_reaches(server: harness.Postgres, client: raw.Client) -> None:
+    """What the client runs is run by this server, and the key that it has stops it there."""
+    client.send(raw.query("SELECT pg_sleep(60)"))
+    harness.wait_until(lambda: server.run("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")[0][0], "it sleeps")
+    with raw.Client(client.port) as other:
+        other.send(raw.cancel(client.pid, client.secret))
+        other.until_closed()
+    assert raw.error_of(client.until("Z")).get("C") == "57014"

@@ -101,19 +101,9 @@ def test_transactions_that_begin_read_only_run_at_a_replica_and_all_else_does_no
     client.rows("ROLLBACK")
     client.rows("INSERT INTO written VALUES ('y')")
     at_replica(client, replica)
-    client.send(raw.query("SELECT pg_sleep(60)"))
-    harness.wait_until(lambda: replica.run("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")[0][0], "it sleeps")
-    with raw.Client(proxy.port) as other:
-        other.send(raw.cancel(client.pid, client.secret))
-        other.until_closed()
-    assert raw.error_of(client.until("Z")).get("C") == "57014"
+    faults.cancel_reaches(replica, client)
     client.rows("ROLLBACK")
-    client.send(raw.query("SELECT pg_sleep(60)"))
-    harness.wait_until(lambda: primary.run("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")[0][0], "it sleeps")
-    with raw.Client(proxy.port) as other:
-        other.send(raw.cancel(client.pid, client.secret))
-        other.until_closed()
-    assert raw.error_of(client.until("Z")).get("C") == "57014"
+    faults.cancel_reaches(primary, client)
     # Several statements in one text, or in one request, as far as all of them only read.
     ready(client, replica)
     assert client.rows(f"BEGIN READ ONLY; {PORT}; COMMIT") == [[str(replica.port)]]

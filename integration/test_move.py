@@ -99,12 +99,7 @@ def test_a_session_goes_on_at_the_new_primary_as_it_was(start_pgmend, pair):
             assert app.execute("SELECT %s::int", (n,)).fetchone() == (n,)
         assert app.execute("SELECT setting::int FROM pg_settings WHERE name = 'port'").fetchone() == (replica.port,)
     # The key that the client got from the lost server stops what it runs now.
-    mine.send(raw.query("SELECT pg_sleep(60)"))
-    harness.wait_until(lambda: replica.run("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")[0][0], "it sleeps")
-    with raw.Client(proxy.port) as other:
-        other.send(raw.cancel(mine.pid, mine.secret))
-        other.until_closed()
-    assert raw.error_of(mine.until("Z")).get("C") == "57014"
+    faults.cancel_reaches(replica, mine)
     moved = proxy.wait_for_event("session.moved")
     assert moved["backend"] == "node2" and "node1" in moved["before"]
 

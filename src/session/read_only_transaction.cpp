@@ -7,6 +7,7 @@
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "session/own_messages.hpp"
+#include "session/statement_words.hpp"
 
 #include <fmt/format.h>
 
@@ -37,17 +38,6 @@ constexpr std::string_view of_function_call = "a function call by message";
 constexpr std::string_view of_unnamed = "a statement without a name that was prepared before the transaction began";
 constexpr std::string_view of_savepoint = "a setting of the session in a transaction that was rolled back in part";
 
-struct words_of {
-    std::string_view text;
-    std::vector<sql::token> tokens;
-
-    explicit words_of(std::string_view statement) : text{statement}, tokens{sql::scan(statement).tokens} {}
-    [[nodiscard]] bool is(std::size_t i, std::string_view lower_case) const {
-        return i < tokens.size() && tokens[i].kind == sql::token_kind::word && sql::is_word(text, tokens[i], lower_case);
-    }
-    [[nodiscard]] bool is(std::size_t i, std::string_view first, std::string_view second) const { return is(i, first) && is(i + 1, second); }
-};
-
 /// Modes of a transaction from the word `i` on.
 struct modes {
     bool understood{false};
@@ -56,7 +46,7 @@ struct modes {
     bool isolation{false};
 };
 
-modes modes_from(words_of const& words, std::size_t i) {
+modes modes_from(statement_words const& words, std::size_t i) {
     modes out;
     while (i < words.tokens.size()) {
         bool const separator = words.text[words.tokens[i].begin] == ',' || words.text[words.tokens[i].begin] == ';';
@@ -108,7 +98,7 @@ void weigh_statement(sql::statement_facts const& facts, std::string_view sql, bo
     case kind::set:
     case kind::reset: out.sets = true; return;
     case kind::set_transaction: {
-        words_of const words{text};
+        statement_words const words{text};
         if (words.is(1, "constraints")) return;
         if (words.is(1, "session")) {
             out.sets = true;
@@ -169,7 +159,7 @@ std::string_view first_statement(std::string_view sql, bool& rest) {
 } // namespace
 
 bool begins_read_only(std::string_view statement, bool by_default) {
-    words_of const words{statement};
+    statement_words const words{statement};
     std::size_t i = 1;
     if (words.is(0, "start", "transaction")) i = 2;
     else if (!words.is(0, "begin")) return false;

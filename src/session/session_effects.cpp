@@ -6,6 +6,7 @@
 #include "pgmend/sql/lexer.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
+#include "session/statement_words.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -70,12 +71,6 @@ using sql::characters::is_space;
 using sql::characters::is_word_part;
 using sql::characters::lower;
 
-std::string in_small_letters(std::string_view text) {
-    std::string out{text};
-    std::transform(out.begin(), out.end(), out.begin(), lower);
-    return out;
-}
-
 /// The word that ends before `end`, white space left out, and where it begins.
 std::string_view word_before(std::string_view text, std::size_t& end) {
     while (end > 0 && is_space(text[end - 1])) --end;
@@ -113,35 +108,6 @@ bool calls_others(std::string_view sql) {
     }
     return false;
 }
-
-/// The tokens of one statement.
-struct statement_words {
-    std::string_view text;
-    std::vector<sql::token> tokens;
-
-    explicit statement_words(std::string_view statement) : text{statement}, tokens{sql::scan(statement).tokens} {}
-
-    [[nodiscard]] bool is(std::size_t i, std::string_view lower_case) const { return i < tokens.size() && tokens[i].kind == sql::token_kind::word && sql::is_word(text, tokens[i], lower_case); }
-    [[nodiscard]] bool has(std::string_view lower_case) const {
-        for (std::size_t i = 0; i < tokens.size(); ++i)
-            if (is(i, lower_case)) return true;
-        return false;
-    }
-    [[nodiscard]] std::string_view raw(std::size_t i) const { return text.substr(tokens[i].begin, tokens[i].end - tokens[i].begin); }
-    /// As PostgreSQL reads an identifier; empty: it is none, or one of a kind that is not read here.
-    [[nodiscard]] std::string name(std::size_t i) const {
-        if (i >= tokens.size()) return {};
-        auto const it = raw(i);
-        if (tokens[i].kind == sql::token_kind::word) return in_small_letters(it);
-        if (tokens[i].kind != sql::token_kind::quoted || it.front() != '"') return {};
-        std::string out;
-        for (std::size_t k = 1; k + 1 < it.size(); ++k) {
-            out.push_back(it[k]);
-            if (it[k] == '"') ++k; // doubled
-        }
-        return out;
-    }
-};
 
 bool is_ascii(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
