@@ -271,12 +271,23 @@ class Clients:
         return sum(thread.is_alive() for thread in self.threads)
 
 
+def runs(pid: int) -> bool:
+    """Not what has ended, and waits for nobody but its parent: its sockets are closed."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2] not in "ZX"
+
+
 def kill(server: harness.Daemon) -> None:
-    """kill -9 of everything that is the server, at once: none of it sees the others die."""
+    """kill -9 of everything that is the server, at once: none of it sees the others die. All of it has ended afterwards."""
     signal_all(server, signal.SIGSTOP)
+    family = children(server.pid)
     signal_all(server, signal.SIGKILL)
     assert server.process is not None
     server.process.wait()
+    harness.wait_until(lambda: not any(runs(pid) for pid in family), "its processes have ended")
     if server in harness._running:
         harness._running.remove(server)
 
