@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -201,6 +202,9 @@ std::uint64_t resident_bytes() {
 }
 
 std::uint64_t open_descriptors() {
+    // Since Linux 6.2 the directory's size is their number; to read it takes about a microsecond for each.
+    struct stat described{};
+    if (::stat("/proc/self/fd", &described) == 0 && described.st_size > 0) return static_cast<std::uint64_t>(described.st_size);
     std::uint64_t n = 0;
     auto* const directory = ::opendir("/proc/self/fd");
     if (directory == nullptr) return 0;
@@ -258,7 +262,7 @@ void write_own(exposition& out, console_sources const& from, bool ready) {
     }
 }
 
-void write_patterns(exposition& out, control::pattern_counts const& counts, std::uint64_t dropped) {
+void write_patterns(exposition& out, learning::pattern_counts const& counts, std::uint64_t dropped) {
     out.begin(metric::patterns);
     for (std::size_t i = 0; i < counts.by_state.size(); ++i)
         out.sample({{"state", learning::name_of(static_cast<learning::pattern_state>(i))}}, counts.by_state[i]);
@@ -281,7 +285,7 @@ void write_state(exposition& out, state::store const* store) {
 void write_metrics(console_sources const& from, bool open_metrics, bool ready, std::function<void(std::string)> answer) {
     auto out = std::make_shared<exposition>(open_metrics);
     write_own(*out, from, ready);
-    from.learner->count([&from, out, answer = std::move(answer)](control::pattern_counts const& counts) {
+    from.learner->count([&from, out, answer = std::move(answer)](learning::pattern_counts const& counts) {
         write_patterns(*out, counts, from.learner->dropped());
         write_state(*out, from.services->state);
         auto const all = from.services->figures.workers();

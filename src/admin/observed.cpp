@@ -152,7 +152,7 @@ void show_memory(request r) {
     auto const line = [](std::string_view name, std::uint64_t used, std::uint64_t bytes) {
         return console_row{std::string{name}, text_of(used == 0 ? std::uint64_t{0} : bytes / used), text_of(used), "0", text_of(bytes)};
     };
-    r.from->learner->count([=, answer = std::move(r.answer)](control::pattern_counts const& counts) {
+    r.from->learner->count([=, answer = std::move(r.answer)](learning::pattern_counts const& counts) {
         auto const patterns = std::accumulate(counts.by_state.begin(), counts.by_state.end(), std::uint64_t{0});
         answer(rows{line("statement_cache", texts, cache), line("journal", 1, heals), line("patterns", patterns, counts.bytes)});
     });

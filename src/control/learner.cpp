@@ -368,15 +368,10 @@ void learner::describe(std::function<void(std::vector<learning::pattern>)> answe
     if (!hand_over(all)) answer({});
 }
 
-void learner::count(std::function<void(pattern_counts)> answer) {
+void learner::count(std::function<void(learning::pattern_counts)> answer) {
     auto all = [this, answer] {
         apply();
-        pattern_counts out;
-        for (auto const& [id, it] : book_.patterns()) {
-            ++out.by_state[static_cast<std::size_t>(it.state)];
-            out.bytes += sizeof it + 2 * it.text.size() + it.database.size() + it.note.size() + it.reason.size() + 128;
-        }
-        answer(out);
+        answer(book_.counts());
     };
     if (!hand_over(all)) answer({});
 }

@@ -10,9 +10,14 @@ namespace pgmend::learning {
 
 namespace {
 constexpr std::array<std::string_view, 4> state_names = {"proposed", "active", "suspended", "retired"};
+
+std::size_t place(pattern_state state) { return static_cast<std::size_t>(state); }
+
+/// About: with its key, and as much for notes and tree nodes as they usually take.
+std::uint64_t weight(pattern const& it) { return sizeof it + 2 * (it.text.size() + it.database.size()) + 256; }
 }
 
-std::string_view name_of(pattern_state state) { return state_names[static_cast<std::size_t>(state)]; }
+std::string_view name_of(pattern_state state) { return state_names[place(state)]; }
 
 std::optional<pattern_state> state_named(std::string_view name) {
     auto const found = std::find(state_names.begin(), state_names.end(), name);
@@ -69,6 +74,8 @@ pattern_book pattern_book::decisions() const {
 
 pattern_book::change pattern_book::move(pattern& it, pattern_state to) {
     bool const before = decides(it);
+    --counts_.by_state[place(it.state)];
+    ++counts_.by_state[place(to)];
     it.state = to;
     if (before || decides(it)) ++generation_;
     return {it.id, to};
@@ -78,7 +85,16 @@ void pattern_book::erase(std::uint64_t id) {
     auto const found = patterns_.find(id);
     if (found == patterns_.end()) return;
     by_text_.erase(key(found->second.database, found->second.text));
+    --counts_.by_state[place(found->second.state)];
+    counts_.bytes -= weight(found->second);
     patterns_.erase(found);
+}
+
+void pattern_book::insert(pattern made) {
+    by_text_[key(made.database, made.text)] = made.id;
+    ++counts_.by_state[place(made.state)];
+    counts_.bytes += weight(made);
+    patterns_.emplace(made.id, std::move(made));
 }
 
 /// Ids ascend with age, and what people decided is kept: approved, suspended and rejected patterns are never forgotten.
@@ -108,8 +124,9 @@ pattern* pattern_book::add(std::string_view database, std::string_view text, evi
     made.text = text;
     made.from = from;
     made.first_seen = made.last_used = now;
-    by_text_[key(database, text)] = made.id;
-    return &patterns_.emplace(made.id, std::move(made)).first->second;
+    auto const id = made.id;
+    insert(std::move(made));
+    return at(id);
 }
 
 std::optional<pattern_book::change> pattern_book::propose(std::string_view database, std::string_view text, evidence from,
@@ -205,9 +222,8 @@ void pattern_book::put(pattern stored) {
     if (auto const* same = find(stored.database, stored.text); same != nullptr) erase(same->id);
     erase(stored.id);
     next_ = std::max(next_, stored.id + 1);
-    by_text_[key(stored.database, stored.text)] = stored.id;
     ++generation_;
-    patterns_.emplace(stored.id, std::move(stored));
+    insert(std::move(stored));
 }
 
 std::optional<std::uint64_t> pattern_book::adopt(pattern stored) {

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <random>
+
 namespace pgmend::learning {
 namespace {
 
@@ -138,6 +140,44 @@ TEST_CASE("a stored pattern comes back as it was, and ids are not used again") {
     other.put(*book.find(id));
     CHECK(*other.find("shop", email) == *book.find(id));
     CHECK(other.propose("shop", "x", evidence::hint, "", hour(2))->id > id);
+}
+
+TEST_CASE("the counts of a book are those of its patterns, whatever happens to it") {
+    std::mt19937 random{20261128};
+    auto const up_to = [&](unsigned n) { return random() % n; };
+    pattern_book book{{.most_patterns = 20, .retire_after = std::chrono::hours{30}}};
+    for (int i = 0; i < 5000; ++i) {
+        auto const text = std::string(1 + up_to(40), 'a');
+        auto const id = 1 + up_to(60);
+        auto const now = hour(i);
+        switch (up_to(9)) {
+            case 0: book.propose("d", text, evidence::hint, "a note", now); break;
+            case 1: book.record("d", text, evidence::lineage, up_to(2) == 0, now); break;
+            case 2: book.approve(id, now); break;
+            case 3: book.reject(id, now); break;
+            case 4: book.suspend(id, "why", now); break;
+            case 5: book.resume(id, now); break;
+            case 6: book.retire(id, "why", now); break;
+            case 7: book.retire_unused(now); break;
+            default: {
+                pattern stored;
+                stored.id = id;
+                stored.database = "d";
+                stored.text = text;
+                stored.state = static_cast<pattern_state>(up_to(4));
+                if (up_to(2) == 0) book.put(stored);
+                else book.adopt(stored);
+            }
+        }
+        pattern_book again;
+        std::array<std::uint64_t, 4> by_state{};
+        for (auto const& [at, it] : book.patterns()) {
+            ++by_state[static_cast<std::size_t>(it.state)];
+            again.put(it);
+        }
+        REQUIRE(book.counts().by_state == by_state);
+        REQUIRE(book.counts().bytes == again.counts().bytes);
+    }
 }
 
 TEST_CASE("the decisions of a book are what is suspended and what is approved, and answer the planner alike") {

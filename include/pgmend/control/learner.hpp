@@ -12,7 +12,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -37,11 +36,6 @@ struct learner_settings {
 
 /// What a person may do with a pattern.
 enum class decision : std::uint8_t { approve, reject, suspend, resume };
-
-struct pattern_counts {
-    std::array<std::uint64_t, 4> by_state{}; ///< in the order of learning::pattern_state
-    std::uint64_t bytes{0};                  ///< about
-};
 
 /// The thread that owns the book. Statements tell it what they saw through learning::observer: that costs them a short
 /// mutex and a hash table's entry, whatever the book's size; the same observation twice is one entry with a count. Only what plans
@@ -88,7 +82,7 @@ class learner final : public learning::observer {
     /// Any thread. What another instance has decided or found, as a shared store has it now.
     void adopt(std::vector<learning::pattern> stored);
     /// Answers with how many there are, at a small part of the cost of describing them.
-    void count(std::function<void(pattern_counts)> answer);
+    void count(std::function<void(learning::pattern_counts)> answer);
 
     /// Observations that found no room.
     [[nodiscard]] std::uint64_t dropped() const;

@@ -3,6 +3,7 @@
 
 #include "pgmend/learning/evidence.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,11 @@ struct pattern {
     bool operator==(pattern const&) const = default;
 };
 
+struct pattern_counts {
+    std::array<std::uint64_t, 4> by_state{}; ///< in the order of pattern_state
+    std::uint64_t bytes{0};                  ///< about what they take
+};
+
 struct book_limits {
     std::size_t most_patterns{100000}; ///< beyond it the oldest retired ones are forgotten, then the oldest proposed ones
     double lowest_trust{0.5};          ///< YAML: patterns.suspend_below; a pattern that falls below is suspended
@@ -69,6 +75,8 @@ class pattern_book {
     [[nodiscard]] pattern const* find(std::string_view database, std::string_view text) const;
     [[nodiscard]] pattern const* find(std::uint64_t id) const;
     [[nodiscard]] std::map<std::uint64_t, pattern> const& patterns() const { return patterns_; } ///< by id
+    /// Kept as they change: to ask costs the same however many there are.
+    [[nodiscard]] pattern_counts const& counts() const { return counts_; }
     /// Differs after every change that matters to a plan: of what is suspended and what is approved. Not after mere counts,
     /// nor because a pattern became known.
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
@@ -112,12 +120,14 @@ class pattern_book {
     void make_room();
     change move(pattern& it, pattern_state to);
     void erase(std::uint64_t id);
+    void insert(pattern made);
     [[nodiscard]] static bool decides(pattern const& it);
     [[nodiscard]] static std::string key(std::string_view database, std::string_view text);
 
     book_limits limits_;
     std::map<std::uint64_t, pattern> patterns_;
     std::unordered_map<std::string, std::uint64_t> by_text_; ///< database NUL text
+    pattern_counts counts_;
     std::vector<std::pair<std::string, std::string>> forgotten_;
     std::uint64_t next_{1};
     std::uint64_t generation_{1};
