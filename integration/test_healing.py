@@ -637,6 +637,20 @@ def test_writes_happen_once_in_a_pipeline(shop):
     assert shop.direct("SELECT count(*) FILTER (WHERE email_address LIKE '%.'), count(*) FILTER (WHERE email_address LIKE '%..') FROM users") == [(39 - failed, 0)]
 
 
+def test_in_the_middle_of_a_pipeline_whenever_it_is_asked_about(shop):
+    """Nothing can be asked there, since a Sync would commit what is ahead of it: what fails is sent again, with all of its request."""
+    shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+    one = parse("SELECT 1") + bind() + describe() + execute()
+    write = parse("UPDATE users SET email = email || '.' WHERE id = 1 RETURNING email") + bind() + describe() + execute()
+    with shop.raw() as client:
+        assert raw.kinds(client.ask(write + raw.SYNC)) == "12TDCZ"
+        for _ in range(3):
+            found = client.ask(one + write + one + raw.SYNC)
+            assert raw.kinds(found) == "12TDC" * 3 + "Z"
+            assert raw.labels(found[7]) == ["email"]
+    assert shop.direct("SELECT email_address FROM users WHERE id = 1") == [("user1@example.com....",)]
+
+
 def test_copy_of_a_renamed_column(shop):
     """COPY may be healed, or fail as ever; never anything between."""
     shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")

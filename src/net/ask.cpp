@@ -18,11 +18,31 @@ using base::log_level;
 /// A plan that becomes outdated while it is looked at is made again, so often.
 constexpr int most_inquiries = 4;
 
+/// Told of where its failure cannot be held either.
+std::shared_ptr<session::answer_note const> could_not_be_asked(base::byte_view sql) {
+    auto note = std::make_shared<session::answer_note>();
+    auto const* const why = "it came in the middle of a request, where nothing can be asked about it ahead of time, and that request cannot be sent again: the client has had answers to it, or it is too long";
+    note->refusal = std::make_shared<healing::refusal const>(healing::refusal{why, healing::refusal_kind::unproven, {}});
+    note->refused_sql = sql;
+    return note;
+}
+
 } // namespace
 
 /// The client's direction stops here, with the text at the front of client_carry_. As soon as the server has answered what
 /// is on its way, the server's direction asks.
+///
+/// Where something of the same request is under way ahead of it, and no transaction block holds that open, nothing can be asked: a Sync would commit what that has
+/// done. Nor may its answers be called for, since a request of which the client has had a part is not sent again. So the text goes as it is; what PostgreSQL
+/// refuses is healed then, with all of its request.
 void client_session::begin_asking() {
+    if (relay_.open() && !relay_.quiet() && relay_.transaction_status() != 'T' && !check_->begun()) {
+        auto given = check_->pass(relay_.asked().sql);
+        if (!given.note) given.note = could_not_be_asked(relay_.asked().sql);
+        relay_.answer(std::move(given));
+        boost::asio::co_spawn(home_.get_executor(), relay_client_slowly(shared_from_this(), {}, std::exchange(client_carry_, {})), boost::asio::detached);
+        return;
+    }
     asking_ = true;
     boost::asio::co_spawn(home_.get_executor(), wake_server(shared_from_this()), boost::asio::detached);
 }
