@@ -161,7 +161,7 @@ function statement(d, with_sender, proposed) {
       with_sender && h("span", {}, "from ", h("b", {}, sender(d))),
       runs(d),
       h("span", {}, "last ", time(d.last_seen)),
-      h("span", {}, `${d.database} as ${d.user}`),
+      h("span", {}, `database ${d.database}, user ${d.user}`),
       d.route && h("span", {}, "route ", h("b", {}, d.route)),
       copied && h("button", { type: "button", class: "small", onclick: () => copy(d.after) }, "Copy new SQL")),
     difference(d.before, d.after),
@@ -227,11 +227,17 @@ function old_name(it) {
       senders.length > most && ` and ${plural(senders.length - most, "other")}`, it.now ? [": write ", h("code", {}, it.now), " instead"] : "", " — ",
       h("a", { href: "#" + anchor(it.changes[0]) }, "see them")));
 }
+/** What the signs in a statement to write mean, of those that it has. */
+function keys(sql) {
+  const label = /\bAS\s/i.test(sql), value = sql.includes("?");
+  return (label || value) && h("p", { class: "quiet" }, label && [h("code", {}, "AS"), " keeps the name under which the application reads the result. "],
+    value && [h("code", {}, "?"), " stands for a value."]);
+}
 /** The shortest statement of those that pgmend knows to write anew, and best one that it heals: it fits on a phone. */
 function example(drift) {
   const some = drift.filter((d) => d.after && d.after !== d.before).sort((a, b) => works(b) - works(a) || a.before.length - b.before.length)[0];
   return some && h("div", { class: "example" }, h("p", { class: "quiet" }, "For example, ", h("b", {}, sender(some)), " sends what is ", h("del", {}, "red"), " and should write what is ", h("ins", {}, "green"), ":"),
-    difference(some.before, some.after));
+    difference(some.before, some.after), keys(some.after));
 }
 
 function verdict(now) {
@@ -246,7 +252,7 @@ function verdict(now) {
     const one = drift.length === 1;
     const healed = drift.filter(works).length, rest = drift.length - healed - bad.length;
     big = `${plural(drift.length, "statement")} of ${plural(apps.size, "application")} ${one ? "was" : "were"} written for an older schema. `;
-    if (healed === drift.length) big += one ? "pgmend heals it." : "pgmend heals all of them.";
+    if (healed === drift.length) big += one ? "pgmend heals it: it is answered as before." : "pgmend heals all of them: they are answered as before.";
     else if (bad.length === drift.length) big += one ? "It fails." : "All of them fail.";
     else big += [healed && `pgmend heals ${number(healed)}`, bad.length && `${number(bad.length)} ${bad.length === 1 ? "fails" : "fail"}`,
       rest && `${number(rest)} ${rest === 1 ? "passes" : "pass"} as ${rest === 1 ? "it is" : "they are"}`].filter(Boolean).join(", ") + ".";
@@ -331,7 +337,7 @@ function changes_list(now) {
       const healed = victims.filter(works).length, rest = victims.length - healed - bad - elsewhere;
       const tag = (n, text, tone) => n > 0 && h("span", { class: `tag ${tone}` }, victims.length === 1 ? text : `${number(n)} ${text}`);
       return h("div", { class: "item", id: anchor(c) },
-        h("div", { class: "facts", style: "margin:0" }, describe(c), h("span", { class: `tag ${tones[c.severity]}` }, c.severity), h("span", {}, meanings[c.severity])),
+        h("div", { class: "facts", style: "margin:0" }, describe(c), h("span", { class: `tag ${tones[c.severity]}`, title: meanings[c.severity] }, `severity: ${c.severity}`), h("span", {}, meanings[c.severity])),
         victims.length > 0 && h("details", { class: "broke", "data-key": anchor(c), open: true },
           h("summary", {}, `${plural(victims.length, "statement")} of ${apps.join(", ")} still ${victims.length === 1 ? "uses" : "use"} ${{ renamed: "the old name", moved: "the old name", dropped: "it" }[c.kind] || "it as it was"} `,
             tag(healed, "healed", "good"), " ", tag(bad, bad === 1 ? "fails" : "fail", "bad"), " ", tag(elsewhere, `${elsewhere === 1 ? "fails" : "fail"} because of another change`, "warn"), " ",
