@@ -76,7 +76,9 @@ catalog::relation const* rewriter::unchanged_kind(catalog::oid id, std::string_v
     if (was == nullptr) was = before_(id, 0, {});
     auto const* is = now_.find(id);
     if (is == nullptr) {
-        refuse(refusal_kind::dropped, fmt::format("relation \"{}\" was dropped", was != nullptr ? full_name(*was) : std::string{name}));
+        bool const anew = was != nullptr && find_relation(now_, session_, was->schema, was->name) != nullptr;
+        refuse(refusal_kind::dropped, fmt::format("relation \"{}\" was dropped{}", was != nullptr ? full_name(*was) : std::string{name},
+                                                  anew ? ", and another one has been made under its name: which of its columns is which no history tells" : ""));
     } else if (was == nullptr || was->kind != is->kind) {
         refuse(refusal_kind::changed_kind, fmt::format("relation \"{}\" became a relation of another kind", full_name(*is)));
     } else {

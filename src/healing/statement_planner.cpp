@@ -160,8 +160,14 @@ statement_verdict statement_planner::fitting(sql::resolution const& now) {
     for (auto const& it : strategies) {
         if (it.sqlstate == error.sqlstate) return adapt(present(now), it.answer(at_, now));
     }
-    if (std::find(std::begin(about_types), std::end(about_types), error.sqlstate) != std::end(about_types)) return types(now);
-    return fits{};
+    if (std::find(std::begin(about_types), std::end(about_types), error.sqlstate) == std::end(about_types)) return fits{};
+    auto answer = types(now);
+    auto const* refused = std::get_if<refusal>(&answer);
+    if (!drift || drift->meanings.empty() || refused == nullptr || refused->kind != refusal_kind::not_drift) return answer;
+    auto const& one = drift->meanings.front();
+    return refusal{one.before == one.after ? fmt::format("the name \"{}\" is now another column's, of another type", one.before)
+                                           : fmt::format("a name that meant \"{}\" means \"{}\" now, of another type", one.before, one.after),
+                   refusal_kind::name_reused, {}};
 }
 
 /// All names mean what they meant, and an operator, a function or a place does not take the types that they have now: the

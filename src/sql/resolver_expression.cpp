@@ -79,7 +79,17 @@ void resolver::expression(Node* node, scope& in) {
         has_type(node, type);
         bool const regclass = text_of(nodes{it->typeName->names}.back()) == "regclass" && it->typeName->arrayBounds == nullptr;
         if (regclass && tag_of(it->arg) == T_A_Const && relation_literal(as<A_Const>(it->arg))) return;
-        expression(it->arg, in);
+        // The elements of an array are coerced to what the cast says, one by one; they have no type in common before.
+        auto const elements = [&](auto const& self, Node* array) -> void {
+            level const deeper{*this};
+            if (failed()) return;
+            put("x", T_A_ArrayExpr);
+            nodes const list{as<A_ArrayExpr>(array)->elements};
+            put("list", static_cast<long>(list.size()));
+            for (Node* element : list) tag_of(element) == T_A_ArrayExpr ? self(self, element) : expression(element, in);
+        };
+        if (tag_of(it->arg) == T_A_ArrayExpr && element_of(type) != 0) elements(elements, it->arg);
+        else expression(it->arg, in);
         becomes(it->arg, type);
         if (tag_of(it->arg) == T_A_ArrayExpr) elements_become(it->arg, element_of(type));
         if (auto const* labels = enum_behind(type_of(it->arg)); labels != nullptr && enum_behind(type) == nullptr) enum_casts_.emplace_back(node, labels->id);
@@ -88,7 +98,13 @@ void resolver::expression(Node* node, scope& in) {
     case T_CollateClause:
         put_names(as<CollateClause>(node)->collname);
         return expression(as<CollateClause>(node)->arg, in);
-    case T_A_ArrayExpr: return expressions(as<A_ArrayExpr>(node)->elements, in);
+    case T_A_ArrayExpr: {
+        expressions(as<A_ArrayExpr>(node)->elements, in);
+        std::vector<Node*> elements;
+        for (Node* element : nodes{as<A_ArrayExpr>(node)->elements}) elements.push_back(element);
+        auto const* type = source_.type(common_type(elements));
+        return has_type(node, type != nullptr ? type->array : 0);
+    }
     case T_CaseExpr: {
         auto* it = as<CaseExpr>(node);
         put("parts", (it->arg != nullptr ? 1 : 0) + (it->defresult != nullptr ? 2 : 0));

@@ -392,6 +392,9 @@ void resolver::operator_types(A_Expr* node) {
             bool const comparison = std::find(std::begin(comparisons), std::end(comparisons), name) != std::end(comparisons);
             auto const is_enum = [&](Node const* side) { return side != nullptr && enum_behind(type_of(side)) != nullptr; };
             if (comparison || (!is_enum(node->lexpr) && !is_enum(node->rexpr))) compared(node->lexpr, node->rexpr, name == "=" || name == "<>");
+            // Of json and jsonb. Where a schema has others of these names, a literal beside them is left as it is: then PostgreSQL refuses it as before.
+            constexpr std::uint32_t text_type = 25;
+            if (name == "->>" || name == "#>>") has_type(node, text_type);
         }
         return;
     case AEXPR_DISTINCT:
