@@ -651,6 +651,22 @@ def test_in_the_middle_of_a_pipeline_whenever_it_is_asked_about(shop):
     assert shop.direct("SELECT email_address FROM users WHERE id = 1") == [("user1@example.com....",)]
 
 
+def test_a_prepared_statement_whose_names_are_looked_up_when_it_is_executed(shop):
+    shop.direct("CREATE TABLE lines (id serial)", "INSERT INTO lines DEFAULT VALUES")
+    texts = ("SELECT nextval(pg_get_serial_sequence('lines', 'id'))", "TRUNCATE lines")
+    with shop.raw() as client:
+        for number, text in enumerate(texts):
+            assert raw.kinds(client.ask(parse(text, f"s{number}") + raw.SYNC)) == "1Z"
+        harness.know(shop.proxy, shop.name)
+        shop.migrate("ALTER TABLE lines RENAME TO rows_")
+        for _ in range(2):
+            assert raw.kinds(client.ask(bind(statement="s0") + describe() + execute() + raw.SYNC)) == "2TDCZ"
+        assert shop.direct("SELECT last_value FROM lines_id_seq") == [(3,)]
+        for _ in range(2):
+            assert raw.kinds(client.ask(bind(statement="s1") + execute() + raw.SYNC)) == "2CZ"
+        assert shop.direct("SELECT count(*) FROM rows_") == [(0,)]
+
+
 def test_copy_of_a_renamed_column(shop):
     """COPY may be healed, or fail as ever; never anything between."""
     shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")

@@ -104,3 +104,122 @@ def test_other_changes_are_refused_with_their_reason(shop, sql, migration, why):
     shop.same_as_direct(query(sql))
     refused = shop.proxy.wait_for_event("statement.refused", lambda e: e["database"] == shop.name)
     assert why in refused["reason"]
+
+
+# ------------------------------------------------------------------------------------------------ labels of enums among the values
+
+ENUMS = """
+    CREATE TYPE state AS ENUM ('pending', 'done', 'lost');
+    CREATE TYPE mood AS ENUM ('pending', 'happy');
+    CREATE DOMAIN known AS state CHECK (VALUE <> 'lost');
+    CREATE TABLE jobs (id serial PRIMARY KEY, state state NOT NULL, past state[] NOT NULL DEFAULT '{}', kept known, note text);
+    INSERT INTO jobs (state, past, kept, note) VALUES ('pending', '{}', NULL, 'pending'), ('done', '{pending}', 'pending', 'x');
+"""
+RENAMED = "ALTER TYPE state RENAME VALUE 'pending' TO 'open'"
+
+VALUES = {
+    "compared": ("SELECT id FROM jobs WHERE state = $1", (b"pending",)),
+    "with a cast": ("SELECT id FROM jobs WHERE state = $1::state", (b"pending",)),
+    "beside the same text": ("SELECT id, note FROM jobs WHERE note = $1 AND state <> $2 OR state = $3 ORDER BY id", (b"pending", b"done", b"pending")),
+    "in a list": ("SELECT id FROM jobs WHERE state IN ($1, $2) ORDER BY id", (b"pending", b"done")),
+    "in an array": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b"{lost,pending}",)),
+    "in an array, quoted": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b'{"lost","pending"}',)),
+    "of a domain": ("SELECT count($1::known), count(kept) FROM jobs", (b"pending",)),
+    "inserted": ("INSERT INTO jobs (state, note) VALUES ($1, $2) RETURNING id, note", (b"pending", b"pending")),
+    "updated": ("UPDATE jobs SET past = past || $1, note = $2 WHERE state = $3 RETURNING id", (b"{done}", None, b"pending")),
+}
+
+
+@pytest.mark.parametrize("prepared", (False, True), ids=("unnamed", "prepared"))
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_that_is_a_renamed_label(shop, name, block, prepared):
+    shop.direct(ENUMS)
+    sql, values = VALUES[name]
+
+    def ask(client: raw.Client) -> list[raw.Message]:
+        sent = bind(values, statement="s") if prepared else parse(sql) + bind(values)
+        if block:
+            client.ask(query("BEGIN"))
+        found = client.ask(sent + describe() + execute() + raw.SYNC)
+        assert found[-1].body == (b"T" if block else b"I"), found
+        if block:
+            client.ask(query("COMMIT"))
+        return found
+
+    with shop.raw(direct=True) as direct, shop.raw() as client:
+        for each in (direct, client):
+            each.ask(parse(sql, "s") + raw.SYNC)
+        direct.ask(query("BEGIN"))
+        before = direct.ask(parse(sql) + bind(values) + describe() + execute() + raw.SYNC)
+        direct.ask(query("ROLLBACK; SELECT setval('jobs_id_seq', 2)"))
+        assert not raw.error_of(before), before
+        harness.know(shop.proxy, shop.name)
+        shop.migrate(RENAMED)
+        found = ask(client)
+        assert raw.bytes_of([m for m in found if m.type not in "1Z"]) == raw.bytes_of([m for m in before if m.type not in "1Z"])
+        found = ask(client)  # it stays what it is
+        assert not raw.error_of(found), found
+        assert "enum public.state.pending -> public.state.open" in shop.healed()["pattern"]
+        expected = {"inserted": "4", "updated": "2"}.get(name, "2")
+        assert client.rows("SELECT count(*) FROM jobs") == [[expected]]
+        if name == "inserted":
+            assert client.rows("SELECT state, note FROM jobs WHERE id = 3") == [["open", "pending"]]
+
+
+def test_a_value_that_never_was_a_label(shop):
+    """An error of the application's own, and the words of the server; no heal is looked for where the label is another one's."""
+    shop.direct(ENUMS)
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(RENAMED)
+    for sql, value in (("SELECT id FROM jobs WHERE state = $1", b"never"), ("SELECT id FROM jobs WHERE state = $1", b"happy"), ("SELECT $1::mood", b"open"),
+                       ("SELECT id FROM jobs WHERE state = ANY($1)", b'{"pending",never}'), ("SELECT twice($1)", b"pending")):
+        found = shop.same_as_direct(parse(sql) + bind((value,)) + execute() + raw.SYNC)
+        assert raw.error_of(found), found
+    assert not shop.events("statement.healed")
+    with shop.raw() as client:
+        assert raw.kinds(client.ask(parse("SELECT $1::mood") + bind((b"pending",)) + execute() + raw.SYNC)) == "12DCZ"
+
+
+def test_a_label_that_is_another_ones_now(shop):
+    shop.direct(ENUMS)
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(RENAMED, "ALTER TYPE state RENAME VALUE 'lost' TO 'pending'")
+    with shop.raw() as client:
+        found = client.ask(parse("SELECT id FROM jobs WHERE state = $1") + bind((b"pending",)) + execute() + raw.SYNC)
+        assert raw.kinds(found) == "12CZ"
+        assert raw.kinds(client.ask(parse("SELECT $1::state") + bind((b"lost",)) + execute() + raw.SYNC)) == "12DCZ"
+
+
+def test_values_of_many_executions_in_one_request(shop):
+    """executemany(): some of the values are labels that were renamed."""
+    shop.direct(ENUMS, "CREATE TABLE states (state state)", "DROP FUNCTION twice(int)")  # which a CHECK might call
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(RENAMED)
+    values = (b"done", b"pending", b"lost", b"pending")
+    with shop.raw() as client:
+        request = parse("INSERT INTO states (state) VALUES ($1)", "s") + b"".join(bind((value,), statement="s") + describe() + execute() for value in values)
+        assert raw.kinds(client.ask(request + raw.SYNC)) == "1" + "2nC" * 4 + "Z"
+        assert client.rows("SELECT state FROM states") == [["done"], ["open"], ["lost"], ["open"]]
+
+
+def test_asyncpg_binds_a_renamed_label(shop):
+    shop.direct(ENUMS)
+
+    async def talk() -> None:
+        connection = await asyncpg.connect(host=harness.HOST, port=shop.port, user="postgres", database=shop.name)
+        try:
+            statement = await connection.prepare("SELECT id FROM jobs WHERE state = $1 OR state = ANY($2) ORDER BY id")
+            assert [row["id"] for row in await statement.fetch("pending", ["lost"])] == [1]
+            harness.know(shop.proxy, shop.name)
+            shop.migrate(RENAMED)
+            for _ in range(2):
+                assert [row["id"] for row in await statement.fetch("pending", ["lost"])] == [1]
+                assert [row["id"] for row in await statement.fetch("lost", ["lost", "pending"])] == [1]
+            assert await connection.fetchval("SELECT count(*) FROM jobs WHERE state = $1", "pending") == 1
+            await connection.execute("UPDATE jobs SET state = $1 WHERE id = $2", "pending", 2)
+            assert await connection.fetchval("SELECT count(*) FROM jobs WHERE state = $1", "open") == 2
+        finally:
+            await connection.close()
+
+    asyncio.run(talk())

@@ -6,6 +6,8 @@
 #include "pgmend/healing/planner.hpp"
 #include "pgmend/healing/undone.hpp"
 #include "pgmend/net/worker.hpp"
+#include "pgmend/sql/facts.hpp"
+#include "pgmend/sql/names.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 #include "pgmend/session/inquiry_machine.hpp"
 #include "pgmend/session/lost_values.hpp"
@@ -17,6 +19,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace pgmend::net {
 namespace {
@@ -186,6 +190,10 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
         co_return false;
     }
     heal.may_run_again = true;
+    if (machine.is_of_parameter()) {
+        bool const planned = !by_rules_alone && co_await plan_values(heal, *schema.schema);
+        co_return planned;
+    }
     auto question = machine.question();
     question.who = check_->circumstances();
     auto verdict = healing::judge(question, knowledge_of(*schema.schema));
@@ -226,6 +234,94 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     if (!problem) co_return true;
     heal.reason = std::move(*problem);
     co_return false;
+}
+
+/// What a label is called now; nothing: as it is, or pgmend may not say so (then heal.reason says why). Asked as if it were a literal.
+std::optional<std::string> client_session::label_now(healing_under_way& heal, catalog::type_entry const& type, base::byte_view label, catalog::history const& schema) {
+    auto const literal = sql::quoted_literal(label);
+    if (!literal) return std::nullopt;
+    auto const text = fmt::format("SELECT {}::{}.{}", *literal, sql::quoted_name(type.schema), sql::quoted_name(type.name));
+    auto question = heal.machine.question();
+    question.sql = text;
+    question.parameter_types.clear();
+    question.prepared = false;
+    question.error->position = 8;
+    question.who = check_->circumstances();
+    auto verdict = healing::judge(question, knowledge_of(schema));
+    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
+        if (refused->kind == healing::refusal_kind::not_drift || refused->kind == healing::refusal_kind::forward_drift) return std::nullopt;
+        heal.reason = refused->reason;
+        heal.drifted = true;
+        report(*refused);
+        return std::nullopt;
+    }
+    auto const* const found = std::get_if<healing::plan>(&verdict);
+    if (found == nullptr || found->renamings.size() != 1) return std::nullopt;
+    auto const prefix = fmt::format("{}.{}.", type.schema, type.name);
+    auto const& after = found->renamings.front().after;
+    if (!after.starts_with(prefix)) return std::nullopt;
+    if (heal.plan.patterns.empty()) {
+        heal.plan.evidence = found->evidence;
+    } else if (std::find(heal.plan.patterns.begin(), heal.plan.patterns.end(), found->pattern) != heal.plan.patterns.end()) {
+        return after.substr(prefix.size());
+    } else {
+        heal.plan.evidence = learning::weaker(heal.plan.evidence, found->evidence);
+    }
+    heal.plan.pattern += (heal.plan.patterns.empty() ? "" : "; ") + found->pattern;
+    heal.plan.patterns.push_back(found->pattern);
+    heal.plan.renamings.push_back(found->renamings.front());
+    return after.substr(prefix.size());
+}
+
+/// A parameter's value is a label that was renamed: it is bound under the label's name of today. The text stays what it is, so nothing is kept of this: each
+/// such value has to fail first.
+awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::history const& schema) {
+    auto& machine = heal.machine;
+    auto const described = co_await converse_with(machine, machine.describe());
+    if (described != step::probed) {
+        heal.reason = machine.reason();
+        co_return false;
+    }
+    heal.plan = {};
+    heal.values.clear();
+    heal.reason.clear();
+    auto const& now = schema.current();
+    for (auto& it : machine.bound_values()) {
+        auto const* type = now.find_type(it.type);
+        for (int steps = 0; steps < 8 && type != nullptr && type->kind == 'd'; ++steps) type = now.find_type(type->base);
+        bool const array = type != nullptr && type->element != 0;
+        if (array) type = now.find_type(type->element);
+        if (type == nullptr || type->kind != 'e') continue;
+        auto const today = [&](base::byte_view label) -> std::optional<std::string> {
+            bool const known = std::any_of(type->labels.begin(), type->labels.end(), [&](auto const& one) { return one.label == label; });
+            return known ? std::nullopt : label_now(heal, *type, label, schema);
+        };
+        auto other = session::with_labels(it.was, array, today);
+        if (!other) continue;
+        it.is = std::move(*other);
+        heal.values.push_back(std::move(it));
+    }
+    auto& plan = heal.plan;
+    if (heal.values.empty()) {
+        heal.is_drift = heal.drifted; // else the value was never a label
+        co_return false;
+    }
+    bool const utf8 = relay_.client_encoding() == "UTF8";
+    bool const reads = sql::plain_statement(machine.sql()) == sql::statement_kind::select;
+    if (!reads && home_.settings()->healing.policy.what(plan.evidence, true) != healing::action::heal) {
+        heal.reason = fmt::format("the policy for writes does not let this heal: {}", plan.pattern);
+    } else if (!utf8 && std::any_of(heal.values.begin(), heal.values.end(), [](auto const& it) { return std::any_of(it.is.begin(), it.is.end(), [](char c) { return c < 0; }); })) {
+        heal.reason = "a label is not plain ASCII, and the client's encoding is not UTF-8";
+    }
+    heal.drifted = heal.planned = true;
+    plan.sql = machine.sql();
+    plan.once = true;
+    healing::planned_statement whole;
+    whole.end = static_cast<std::uint32_t>(plan.sql.size());
+    whole.writes = !reads;
+    plan.healed.push_back(std::move(whole));
+    if (!heal.reason.empty()) heal.values.clear();
+    co_return heal.reason.empty();
 }
 
 /// What the plan leaves out is kept, durably, before it runs; otherwise it does not run. Nothing: it is kept.
@@ -291,6 +387,7 @@ awaitable<bool> client_session::heal() {
         alive = co_await send_as_it_was(heal->machine, anew.get(), false);
     } else if (alive && again) {
         auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
+            : !heal->values.empty()                       ? heal->machine.retry_with(heal->plan, heal->values)
             : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
                                                           : heal->machine.retry();
         auto notice = !heal->notice.empty() ? heal->notice
@@ -408,7 +505,7 @@ void client_session::note_retry() {
     } else {
         if (healed || !relay_.retry_was_denied()) report(retried_->plan, healed); // else anybody without permission could have it suspended
         remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
-        if (!text->plan.once) note_heal(*text, healed, machine.sqlstate(), took, 2);
+        if (!text->plan.once || !retried_->values.empty()) note_heal(*text, healed, machine.sqlstate(), took, 2);
     }
     if (auto const statement = machine.statement(); healed && statement && !text->plan.for_once())
         check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view(), machine.sqlstate() == wire::sqlstate::feature_not_supported);

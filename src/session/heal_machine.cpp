@@ -1,6 +1,8 @@
 #include "pgmend/session/heal_machine.hpp"
 
 #include "pgmend/session/pipelined_rows.hpp"
+#include "pgmend/sql/facts.hpp"
+#include "pgmend/sql/lexer.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
@@ -35,6 +37,15 @@ request_kind kind_of(char type) {
     case 'C': return request_kind::close;
     default: return request_kind::sync;
     }
+}
+
+/// Whether this text, of which an error tells that a name is unknown, has failed ahead of doing anything: it looks its names up when it is executed, and at first.
+/// Not what runs queries or functions, nor what event triggers run at.
+bool did_nothing(base::byte_view sql) {
+    auto const facts = sql::classify(sql);
+    if (facts.statements.size() != 1 || !facts.statements.front().functions.empty()) return false;
+    using kind = sql::statement_kind;
+    return facts.kind() == kind::copy || facts.kind() == kind::lock || sql::is_word(sql, sql::scan(sql).tokens.front(), "truncate");
 }
 
 base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
@@ -141,6 +152,11 @@ void heal_machine::find_repeated() {
         auto const frame = message(i);
         if (frame.empty() || (frame[0] != 'E' && frame[0] != 'B')) continue;
         if (frame[0] == 'E') continue; // of a portal that was bound in this request, or of one that the rollback has closed
+        if (i == bind_) { // what failed when it was executed
+            if (parse_ == earlier) repeats_itself_ = true; // the probe tells its text
+            else if (!did_nothing(sql_)) repeated_.push_back(sql_);
+            continue;
+        }
         wire::cursor in{body_of(frame)};
         (void)in.text();
         auto const name = in.text();
@@ -200,9 +216,17 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         outdated_ = phase_ == phase::verifying && fields &&
                     (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table);
         refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
-                           phase_ == phase::probing ? "look at the session" : "edited statement",
+                           phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
                            fields ? fields->code : base::byte_view{"?"}));
         aborted_ = true;
+        break;
+    }
+    case 't': {
+        if (phase_ != phase::describing) break;
+        wire::cursor in{body};
+        described_types_.resize(static_cast<std::uint16_t>(in.i16()));
+        for (auto& it : described_types_) it = static_cast<std::uint32_t>(in.i32());
+        if (!in.ok()) refuse("the description of the parameters is not well-formed");
         break;
     }
     case 'D':
@@ -225,6 +249,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
 heal_machine::step heal_machine::end_of_phase() {
     switch (phase_) {
     case phase::aborting: return step::aborted;
+    case phase::describing: return refused_ ? step::refused : step::probed;
     case phase::probing:
         if (refused_) return step::refused;
         probe_.finish();
@@ -235,6 +260,7 @@ heal_machine::step heal_machine::end_of_phase() {
         }
         sql_ = probe_.prepared()->sql;
         parameter_types_ = probe_.prepared()->parameter_types;
+        if (repeats_itself_ && !did_nothing(sql_)) repeated_.push_back(sql_);
         return step::probed;
     case phase::verifying: break;
     }
@@ -267,6 +293,23 @@ std::string heal_machine::verify(healing::plan plan) {
     std::vector<expected_answer> answers;
     begin_transaction_again(out, answers);
     verification_->append(out);
+    wire::append_sync(out);
+    return out;
+}
+
+bool heal_machine::is_of_parameter() const { return error_.code == wire::sqlstate::invalid_text_representation && !error_.where.empty(); }
+
+std::string heal_machine::describe() {
+    phase_ = phase::describing;
+    refused_ = false;
+    ready_pending_ = 1;
+    described_types_.clear();
+    std::string out;
+    std::vector<expected_answer> answers;
+    begin_transaction_again(out, answers);
+    wire::append_parse(out, own_name, sql_, parameter_types_);
+    wire::append_describe_statement(out, own_name);
+    wire::append_close_statement(out, own_name);
     wire::append_sync(out);
     return out;
 }
@@ -321,6 +364,29 @@ retry_request heal_machine::retry_in_place(std::uint32_t bind) {
     return again;
 }
 
+std::vector<bound_value> heal_machine::bound_values() const {
+    std::vector<bound_value> out;
+    for (std::uint32_t i = 0; i < messages_.size(); ++i) {
+        if (messages_[i][0] != 'B' || !binds_the_text(i)) continue;
+        auto const view = wire::read_bind(body_of(messages_[i]));
+        for (std::size_t n = 0; view && n < view->values.size() && n < described_types_.size(); ++n) {
+            if (!view->values[n]) continue;
+            bound_value one{described_types_[n], std::string{*view->values[n]}, {}};
+            if (std::find(out.begin(), out.end(), one) == out.end()) out.push_back(std::move(one));
+        }
+    }
+    return out;
+}
+
+retry_request heal_machine::retry_with(healing::plan plan, std::vector<bound_value> values) {
+    plan_ = std::move(plan);
+    other_values_ = std::move(values);
+    auto again = build(sql_, parameter_types_, false);
+    again.text = std::make_shared<healed_text const>(healing::make_healed_text(*plan_, sql_));
+    again.decisive = request_.failed;
+    return again;
+}
+
 retry_request heal_machine::as_it_was(prepare_again const* anew) {
     auto again = build(sql_, parameter_types_, edited() && parse_ != earlier);
     again.as_it_was = true;
@@ -366,6 +432,10 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
         auto const view = wire::read_parse(body_of(frame)); // was read once before
         auto const& plan = edited->text->plan;
         wire::append_parse(out, view->statement, plan.sql, plan.parameter_types ? *plan.parameter_types : view->parameter_types);
+    } else if (frame[0] == 'B' && !other_values_.empty() && binds_the_text(index)) {
+        auto const body = bind_with_values(body_of(frame), described_types_, other_values_);
+        if (!body) return out.append(frame), void();
+        wire::append_frame(out, 'B', *body);
     } else if (frame[0] == 'B' && plan_ && !plan_->nulled.empty()) {
         auto const body = wire::bind_with_nulls(body_of(frame), plan_->nulled);
         if (!body) return out.append(frame), void();

@@ -42,6 +42,12 @@ std::string too_long_warning(std::size_t most) {
 }
 
 bool is_drift(wire::error_view const& fields) {
+    // The value of a parameter, while it is bound: its number is all that the context tells in every language.
+    auto const number = fields.where.find('$');
+    bool const of_parameter = fields.code == wire::sqlstate::invalid_text_representation && (fields.routine == "enum_in" || fields.routine == "enum_recv") && fields.internal_query.empty() &&
+                              fields.internal_position.empty() && number != base::byte_view::npos && number + 1 < fields.where.size() &&
+                              fields.where[number + 1] >= '1' && fields.where[number + 1] <= '9' && fields.where.find('\n') == base::byte_view::npos;
+    if (of_parameter && fields.severity == "ERROR") return true;
     if (fields.severity != "ERROR" || !fields.internal_query.empty() || !fields.internal_position.empty() || !fields.where.empty())
         return false;
     // Of some states only what one routine of the server's raises is about the schema.
@@ -71,6 +77,7 @@ bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (!(status_ == 'I' || (status_ == 'T' && request_guarded_))) return false;
     if (queue_.closers() + (open_ ? 1u : 0u) != 1 || queue_.empty() || queue_.front().own) return false;
     if (part_passed_on_ || holds_ >= most_holds) return false;
+    if (!fields.where.empty() && queue_.front().kind != request_kind::bind) return false;
     if (may_be_of_a_batch(fields)) return true;
     // Of a text that was healed already, a value that does not fit is its own answer.
     if (request_.size() > settings_.most_request_bytes) return false; // kept to be split, and for nothing else

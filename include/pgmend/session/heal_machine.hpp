@@ -3,6 +3,7 @@
 
 #include "pgmend/base/bytes.hpp"
 #include "pgmend/healing/planner.hpp"
+#include "pgmend/session/bound_labels.hpp"
 #include "pgmend/session/relay_machine.hpp"
 #include "pgmend/session/session_probe.hpp"
 #include "pgmend/session/verification.hpp"
@@ -70,6 +71,14 @@ class heal_machine {
     /// After verified: the client's request again; in the place of its Bind `bind` one of the plan's text, with the same parameters. What the client has
     /// prepared stays what it is.
     [[nodiscard]] retry_request retry_in_place(std::uint32_t bind);
+    /// The error is about the value of a parameter, which is no label of its enum: the text has nothing to do with it.
+    [[nodiscard]] bool is_of_parameter() const;
+    /// After probed, and instead of verify(): has the server say what types the parameters have. Leads to probed again.
+    [[nodiscard]] std::string describe();
+    /// After described: what the text is bound with in this request.
+    [[nodiscard]] std::vector<bound_value> bound_values() const;
+    /// After described: the client's request again, with other values. What the client has prepared stays what it is.
+    [[nodiscard]] retry_request retry_with(healing::plan plan, std::vector<bound_value> values);
     /// Puts a transaction block that was rolled back into its aborted state again.
     [[nodiscard]] std::string abort_again();
     /// The failed text had been sent edited: the error is not that of the client's own text.
@@ -90,7 +99,7 @@ class heal_machine {
     [[nodiscard]] bool in_transaction() const { return request_.guarded; }
 
   private:
-    enum class phase : std::uint8_t { probing, verifying, aborting };
+    enum class phase : std::uint8_t { probing, describing, verifying, aborting };
     static constexpr std::uint32_t earlier = 0xffffffff; ///< prepared by an earlier request
 
     void read_request();
@@ -124,11 +133,14 @@ class heal_machine {
     bool left_block_{false};            // the one that the request began
     base::byte_view block_;             // by this text
     bool repeats_earlier_{false};       // a statement of an earlier request would have to run again
+    bool repeats_itself_{false};        // the failed one was prepared by an earlier request, and bound in this one
     bool for_rows_{false};
     std::vector<std::uint32_t> left_out_;
     std::string instead_;               // what is bound in their place
     std::vector<std::uint32_t> instead_types_;
     bool with_parameters_{false};       // with theirs
+    std::vector<std::uint32_t> described_types_; // of the text's parameters
+    std::vector<bound_value> other_values_;
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text
