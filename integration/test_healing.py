@@ -667,6 +667,38 @@ def test_a_prepared_statement_whose_names_are_looked_up_when_it_is_executed(shop
         assert shop.direct("SELECT count(*) FROM rows_") == [(0,)]
 
 
+def test_what_looks_its_names_up_late_is_not_asked_about(start_pgmend, postgres, database):
+    """PostgreSQL accepts such a text, and fails when it is executed: asking whether it still refuses the text tells nothing."""
+    postgres.run("CREATE TABLE lines (id serial)", database=database)
+    proxy = start_pgmend(control="user=postgres", healing={"recheck": "0s"})
+    harness.know(proxy, database)
+    postgres.run("ALTER TABLE lines RENAME TO rows_", database=database)
+    harness.know(proxy, database)
+    text = "SELECT nextval(PG_get_serial_sequence('lines', 'id'))"
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=database)
+        for number in range(1, 9, 2):
+            assert client.rows(text) == [[str(number)]]
+            client.ask(query("BEGIN"))
+            found = client.ask(parse(text) + bind() + describe() + execute() + raw.SYNC)
+            assert [raw.decode_row(m.body) for m in found if m.type == "D"] == [[str(number + 1)]], found
+            client.ask(query("COMMIT"))
+
+
+def test_a_function_that_uses_an_old_name_is_told_of(shop):
+    """Its error stays the server's own. What the client has sent is named, and that the function has to be changed."""
+    shop.direct("CREATE FUNCTION found(i int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT email FROM users WHERE id = i); END'")
+    harness.know(shop.proxy, shop.name)
+    shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+    harness.know(shop.proxy, shop.name)
+    requests = (query("SELECT found(1)"), parse("SELECT found($1)") + bind((b"1",)) + describe() + execute() + raw.SYNC)
+    for count, request in enumerate(requests, 1):
+        assert raw.error_of(shop.same_as_direct(request)).get("C") == "42703"
+        harness.wait_until(lambda: len(shop.events("statement.refused")) == count, "it is told of")
+        told = shop.events("statement.refused")[-1]
+        assert "inside a function" in told["reason"] and told["before"].startswith("SELECT found("), told
+
+
 def test_copy_of_a_renamed_column(shop):
     """COPY may be healed, or fail as ever; never anything between."""
     shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")

@@ -31,6 +31,50 @@ constexpr std::uint32_t most_holds = 8;
 /// What the server sends at any time, about no message in particular.
 bool is_asynchronous(char type) { return type == 'N' || type == 'A' || type == 'S'; }
 
+/// A name that a function or a trigger of the database uses: the client's text is innocent of it.
+bool is_inside_function(wire::error_view const& fields) {
+    static constexpr std::string_view about_names[] = {wire::sqlstate::undefined_column, wire::sqlstate::undefined_table, wire::sqlstate::undefined_function,
+                                                       wire::sqlstate::undefined_object, wire::sqlstate::ambiguous_column, wire::sqlstate::datatype_mismatch};
+    return fields.severity == "ERROR" && (!fields.where.empty() || !fields.internal_query.empty()) &&
+           std::find(std::begin(about_names), std::end(about_names), fields.code) != std::end(about_names);
+}
+
+/// The text that the message with this number is about; nothing: an earlier request has prepared it.
+std::optional<std::string> text_at(base::byte_view request, std::uint32_t index) {
+    auto const messages = messages_of(request);
+    if (index >= messages.size()) return std::nullopt;
+    auto const named = [](base::byte_view frame) { return wire::cursor{frame.substr(wire::header_bytes)}; };
+    if (messages[index][0] == 'Q') return std::string{named(messages[index]).text()};
+    auto const find = [&](char type, base::byte_view name) {
+        for (auto i = index + 1; i-- > 0;) {
+            if (messages[i][0] == type && named(messages[i]).text() == name) return i;
+        }
+        return index + 1;
+    };
+    auto at = index;
+    if (messages[at][0] == 'E') at = find('B', named(messages[at]).text());
+    if (at <= index && messages[at][0] == 'B') {
+        auto bind = named(messages[at]);
+        (void)bind.text();
+        at = find('P', bind.text());
+    }
+    if (at > index || messages[at][0] != 'P') return std::nullopt;
+    auto parse = named(messages[at]);
+    (void)parse.text();
+    return std::string{parse.text()};
+}
+
+/// What is told of it: somebody has to change the function. Null: its text is not in sight.
+std::shared_ptr<answer_note const> innocent(base::byte_view request, std::uint32_t index) {
+    auto text = text_at(request, index);
+    if (!text) return nullptr;
+    auto note = std::make_shared<answer_note>();
+    note->refusal = std::make_shared<healing::refusal const>(healing::refusal{
+        "the error comes from inside a function or a trigger, whose text is the database's: it has to be changed there", healing::refusal_kind::unproven, {}});
+    note->refused_sql = std::move(*text);
+    return note;
+}
+
 /// A command tag that tells of a changed schema.
 bool is_schema_change(base::byte_view tag) { return tag.starts_with("ALTER ") || tag.starts_with("CREATE ") || tag.starts_with("DROP "); }
 
@@ -480,6 +524,13 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             if (fields && !queue_.empty() && queue_.front().note && queue_.front().note->refusal && is_drift(*fields)) {
                 refused_.push_back({queue_.front().note, std::string{fields->code}});
                 news_ = true;
+            }
+            bool const alone = queue_.closers() + (open_ ? 1u : 0u) == 1 && request_kept_ && !own;
+            if (fields && alone && is_inside_function(*fields) && preflight_ != nullptr && preflight_->active(false)) { // something has drifted
+                if (auto note = innocent(request_, answered_)) {
+                    refused_.push_back({std::move(note), std::string{fields->code}});
+                    news_ = true;
+                }
             }
             auto shown = error_for_client(frame, body);
             if (too_long && shown.data() == frame.data()) {
