@@ -122,7 +122,7 @@ VALUES = {
     "with a cast": ("SELECT id FROM jobs WHERE state = $1::state", (b"pending",)),
     "beside the same text": ("SELECT id, note FROM jobs WHERE note = $1 AND state <> $2 OR state = $3 ORDER BY id", (b"pending", b"done", b"pending")),
     "in a list": ("SELECT id FROM jobs WHERE state IN ($1, $2) ORDER BY id", (b"pending", b"done")),
-    "in an array": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b"{lost,pending}",)),
+    "in an array": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b"{lost,NULL,pending}",)),
     "in an array, quoted": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b'{"lost","pending"}',)),
     "of a domain": ("SELECT count($1::known), count(kept) FROM jobs", (b"pending",)),
     "inserted": ("INSERT INTO jobs (state, note) VALUES ($1, $2) RETURNING id, note", (b"pending", b"pending")),

@@ -286,6 +286,7 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
     heal.values.clear();
     heal.reason.clear();
     auto const& now = schema.current();
+    bool hopeless = false; // a value is left that no heal helps: then the error is the one of the first
     for (auto& it : machine.bound_values()) {
         auto const* type = now.find_type(it.type);
         for (int steps = 0; steps < 8 && type != nullptr && type->kind == 'd'; ++steps) type = now.find_type(type->base);
@@ -294,7 +295,10 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
         if (type == nullptr || type->kind != 'e') continue;
         auto const today = [&](base::byte_view label) -> std::optional<std::string> {
             bool const known = std::any_of(type->labels.begin(), type->labels.end(), [&](auto const& one) { return one.label == label; });
-            return known ? std::nullopt : label_now(heal, *type, label, schema);
+            if (known) return std::nullopt;
+            auto is = label_now(heal, *type, label, schema);
+            hopeless = hopeless || !is;
+            return is;
         };
         auto other = session::with_labels(it.was, array, today);
         if (!other) continue;
@@ -302,8 +306,9 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
         heal.values.push_back(std::move(it));
     }
     auto& plan = heal.plan;
-    if (heal.values.empty()) {
-        heal.is_drift = heal.drifted; // else the value was never a label
+    if (heal.values.empty() || hopeless) {
+        heal.values.clear();
+        heal.is_drift = heal.drifted; // else a value was never a label
         co_return false;
     }
     bool const utf8 = relay_.client_encoding() == "UTF8";

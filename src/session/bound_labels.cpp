@@ -28,7 +28,8 @@ std::optional<std::string> text_array(base::byte_view value, renamed const& now)
         }
         if (quoted) ++at;
         if (at >= value.size() || (value[at] != ',' && value[at] != '}')) return std::nullopt;
-        if (auto const is = now(label)) {
+        bool const null = !quoted && label.size() == 4 && (label[0] | 0x20) == 'n' && (label[1] | 0x20) == 'u' && (label[2] | 0x20) == 'l' && (label[3] | 0x20) == 'l';
+        if (auto const is = null ? std::nullopt : now(label)) {
             changed = true;
             out += '"';
             for (char const c : *is) {
