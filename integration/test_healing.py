@@ -856,4 +856,4 @@ def test_a_prepared_star_keeps_the_shape_that_the_client_was_told(shop):
         told = ask()
         shop.migrate("ALTER TABLE users ADD COLUMN added text DEFAULT 'new'")
         assert ask() == told
-    assert shop.healed()["sqlstate"] == "0A000"
+    assert (shop.healed()["sqlstate"], shop.healed()["pattern"]) == ("0A000", "columns of public.users: as when the statement was prepared")

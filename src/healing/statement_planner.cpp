@@ -362,6 +362,7 @@ statement_verdict statement_planner::rewrite(past_meaning const& past, adaptatio
     for (auto const& it : how.patterns) {
         if (std::find(made.patterns.begin(), made.patterns.end(), it) == made.patterns.end()) made.patterns.push_back(it);
     }
+    if (made.patterns.empty() && at_.asked.shape_only) made.patterns = shape_patterns(meant, past.version.get());
     auto const names = learned ? evidence::migration : by_rules ? evidence::rule : evidence::lineage;
     made.evidence = writer.patterns().empty() ? how.evidence : how.patterns.empty() ? names : learning::weaker(how.evidence, names);
     if (!how.equal) made.approval = how.patterns;
@@ -387,6 +388,20 @@ statement_verdict statement_planner::rewrite(past_meaning const& past, adaptatio
     }
     if (auto refused = write_late(how, made)) return *refused;
     return made;
+}
+
+/// What is named where a statement that was prepared keeps its columns, and no name has changed: people can suspend that, too.
+std::vector<std::string> statement_planner::shape_patterns(sql::resolution const& meant, catalog::snapshot const* then) const {
+    std::vector<std::string> out;
+    for (auto const& it : meant.references) {
+        auto const* is = at_.versions.now.find(it.relation);
+        auto const* was = then != nullptr ? then->find(it.relation) : nullptr;
+        if (is == nullptr || (was != nullptr && was->columns == is->columns)) continue;
+        auto pattern = fmt::format("columns of {}.{}: as when the statement was prepared", is->schema, is->name);
+        if (std::find(out.begin(), out.end(), pattern) == out.end()) out.push_back(std::move(pattern));
+    }
+    if (out.empty()) out.emplace_back("columns: as when the statement was prepared");
+    return out;
 }
 
 /// A parameter without a declared type keeps the type that PostgreSQL gave to it in the version that the statement is from.

@@ -54,6 +54,7 @@ class statement_planner {
                                             rewriter::qualification const& qualify, std::string& ambiguous) const;
     [[nodiscard]] std::optional<refusal> row_types_changed(sql::resolution const& meant) const;
     [[nodiscard]] std::optional<refusal> write_late(adaptation const& how, statement_heal& made) const;
+    [[nodiscard]] std::vector<std::string> shape_patterns(sql::resolution const& meant, catalog::snapshot const* then) const;
     [[nodiscard]] past_meaning present(sql::resolution const& now) const;
 
     situation const& at_;

@@ -130,6 +130,19 @@ TEST_CASE("a prepared statement whose answer changed its shape is written out as
     CHECK(std::get<plan>(answer).healed.at(0).columns->size() == 2);
 }
 
+TEST_CASE("a prepared statement that keeps its columns has a name by which that is suspended") {
+    world w{"CREATE TABLE t (id int, a text)", "ALTER TABLE t ADD COLUMN b int"};
+    question asked{"SELECT * FROM t", w.session, {}, true, server_error{"0A000", "RevalidateCachedQuery", {}, {}, {}, {}, {}}, true, {}, {}};
+    auto const answer = judge(asked, {w.history.get(), nullptr, nullptr, {}});
+    REQUIRE(std::holds_alternative<plan>(answer));
+    CHECK(std::get<plan>(answer).sql == "SELECT t.id, t.a FROM t");
+    constexpr auto pattern = "columns of public.t: as when the statement was prepared";
+    CHECK(std::get<plan>(answer).pattern == pattern);
+    learning::pattern_book book;
+    book.suspend(book.record("", pattern, learning::evidence::lineage, true, {})->id, "", {});
+    CHECK(std::holds_alternative<refusal>(judge(asked, {w.history.get(), nullptr, &book, {}})));
+}
+
 TEST_CASE("a rule for a whole statement goes before everything else") {
     world w{"CREATE TABLE invoices (id int, net int, tax int, customer_id int)"};
     auto shape = rules::statement_shape::compile("SELECT id, total FROM invoices WHERE customer = $1");
