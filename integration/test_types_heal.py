@@ -124,6 +124,7 @@ VALUES = {
     "in a list": ("SELECT id FROM jobs WHERE state IN ($1, $2) ORDER BY id", (b"pending", b"done")),
     "in an array": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b"{lost,NULL,pending}",)),
     "in an array, quoted": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b'{"lost","pending"}',)),
+    "in a long array": ("SELECT id FROM jobs WHERE state = ANY($1) ORDER BY id", (b"{" + b",".join([b"pending"] * 5000) + b"}",)),
     "of a domain": ("SELECT count($1::known), count(kept) FROM jobs", (b"pending",)),
     "inserted": ("INSERT INTO jobs (state, note) VALUES ($1, $2) RETURNING id, note", (b"pending", b"pending")),
     "updated": ("UPDATE jobs SET past = past || $1, note = $2 WHERE state = $3 RETURNING id", (b"{done}", None, b"pending")),
@@ -173,7 +174,8 @@ def test_a_value_that_never_was_a_label(shop):
     harness.know(shop.proxy, shop.name)
     shop.migrate(RENAMED)
     for sql, value in (("SELECT id FROM jobs WHERE state = $1", b"never"), ("SELECT id FROM jobs WHERE state = $1", b"happy"), ("SELECT $1::mood", b"open"),
-                       ("SELECT id FROM jobs WHERE state = ANY($1)", b'{"pending",never}'), ("SELECT twice($1)", b"pending")):
+                       ("SELECT id FROM jobs WHERE state = ANY($1)", b'{"pending",never}'), ("SELECT id FROM jobs WHERE state = ANY($1)", b"{" + b",".join(b"n%d" % i for i in range(9000)) + b"}"),
+                       ("SELECT twice($1)", b"pending")):
         found = shop.same_as_direct(parse(sql) + bind((value,)) + execute() + raw.SYNC)
         assert raw.error_of(found), found
     assert not shop.events("statement.healed")

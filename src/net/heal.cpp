@@ -21,6 +21,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace pgmend::net {
 namespace {
@@ -286,6 +288,7 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
     heal.values.clear();
     heal.reason.clear();
     auto const& now = schema.current();
+    std::map<std::pair<catalog::oid, std::string>, std::string> found; // an array may hold the same label many times
     bool hopeless = false; // a value is left that no heal helps: then the error is the one of the first
     for (auto& it : machine.bound_values()) {
         auto const* type = now.find_type(it.type);
@@ -295,10 +298,11 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
         if (type == nullptr || type->kind != 'e') continue;
         auto const today = [&](base::byte_view label) -> std::optional<std::string> {
             bool const known = std::any_of(type->labels.begin(), type->labels.end(), [&](auto const& one) { return one.label == label; });
-            if (known) return std::nullopt;
-            auto is = label_now(heal, *type, label, schema);
-            hopeless = hopeless || !is;
-            return is;
+            if (known || hopeless) return std::nullopt;
+            auto& is = found[{type->id, std::string{label}}];
+            if (is.empty()) is = label_now(heal, *type, label, schema).value_or(std::string{});
+            hopeless = is.empty();
+            return hopeless ? std::nullopt : std::optional{is};
         };
         auto other = session::with_labels(it.was, array, today);
         if (!other) continue;
