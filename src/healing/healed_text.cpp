@@ -3,6 +3,7 @@
 #include "healing/masking.hpp"
 
 #include "pgmend/healing/planner.hpp"
+#include "pgmend/sql/characters.hpp"
 #include "pgmend/sql/facts.hpp"
 
 #include <algorithm>
@@ -21,7 +22,7 @@ std::vector<std::string> refused_originals(plan const& made, std::string_view or
     // pg_get_serial_sequence('t', 'id') looks for its names when it is executed.
     auto const in_literal = [&](edit const& it) { return it.begin < it.end && it.end <= original.size() && original[it.begin] == '\''; };
     auto const is_late = [](std::string_view function) {
-        return std::ranges::equal(function, std::string_view{"pg_get_serial_sequence"}, {}, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+        return std::ranges::equal(function, std::string_view{"pg_get_serial_sequence"}, {}, sql::characters::lower);
     };
     bool const late = std::any_of(facts.statements.begin(), facts.statements.end(), [&](auto const& it) { return std::any_of(it.functions.begin(), it.functions.end(), is_late); });
     if (late && std::all_of(made.edits.begin(), made.edits.end(), in_literal)) return {};

@@ -9,6 +9,7 @@
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 #include "session/own_messages.hpp"
+#include "session/request_messages.hpp"
 
 #include <fmt/format.h>
 
@@ -81,26 +82,18 @@ void heal_machine::read_parse(std::uint32_t index) {
 
 /// The newest Parse of that name ahead of the failed message, or else an earlier request.
 void heal_machine::find_statement(base::byte_view name) {
-    for (auto i = request_.failed; i-- > 0;) {
-        auto const frame = message(i);
-        if (frame.empty() || frame[0] != 'P') continue;
-        wire::cursor in{body_of(frame)};
-        if (in.text() == name) return read_parse(i);
-    }
+    if (auto const parse = newest(messages_, request_.failed, 'P', name)) return read_parse(*parse);
     statement_name_ = name;
     if (name.empty()) refuse("the unnamed statement was prepared by an earlier request");
 }
 
 void heal_machine::find_portal(base::byte_view name) {
-    for (auto i = request_.failed; i-- > 0;) {
-        auto const frame = message(i);
-        if (frame.empty() || frame[0] != 'B') continue;
-        wire::cursor in{body_of(frame)};
-        if (in.text() != name) continue;
-        bind_ = i;
-        return find_statement(in.text());
-    }
-    refuse("a portal of an earlier request");
+    auto const bind = newest(messages_, request_.failed, 'B', name);
+    if (!bind) return refuse("a portal of an earlier request");
+    bind_ = *bind;
+    wire::cursor in{body_of(message(*bind))};
+    (void)in.text();
+    find_statement(in.text());
 }
 
 void heal_machine::read_request() {
@@ -159,17 +152,12 @@ void heal_machine::find_repeated() {
         }
         wire::cursor in{body_of(frame)};
         (void)in.text();
-        auto const name = in.text();
-        bool found = false;
-        for (auto j = i; j-- > 0 && !found;) {
-            auto const parse = message(j);
-            if (parse.empty() || parse[0] != 'P') continue;
-            wire::cursor text{body_of(parse)};
-            if (text.text() != name) continue;
-            repeated_.push_back(text.text());
-            found = true;
-        }
-        repeats_earlier_ = repeats_earlier_ || !found;
+        auto const parse = newest(messages_, i, 'P', in.text());
+        repeats_earlier_ = repeats_earlier_ || !parse;
+        if (!parse) continue;
+        wire::cursor text{body_of(message(*parse))};
+        (void)text.text();
+        repeated_.push_back(text.text());
     }
 }
 
@@ -403,11 +391,7 @@ retry_request heal_machine::as_it_was(prepare_again const* anew) {
 /// The Parse of the unnamed statement that a Bind among the messages to repeat may refer to: a later one has replaced it.
 std::optional<std::uint32_t> heal_machine::unnamed_ahead() const {
     if (request_.first == request_.failed) return std::nullopt;
-    for (auto i = request_.first; i-- > 0;) {
-        auto const frame = message(i);
-        if (!frame.empty() && frame[0] == 'P' && frame[wire::header_bytes] == '\0') return i;
-    }
-    return std::nullopt;
+    return newest(messages_, request_.first, 'P', {});
 }
 
 void heal_machine::append_bind_instead(std::string& out, base::byte_view bind) const {
@@ -450,12 +434,7 @@ bool heal_machine::binds_the_text(std::uint32_t index) const {
     wire::cursor in{body_of(message(index))};
     (void)in.text();
     if (in.text() != statement_name_) return false;
-    for (auto i = index; i-- > 0;) {
-        auto const frame = message(i);
-        if (frame.empty() || frame[0] != 'P') continue;
-        if (wire::cursor{body_of(frame)}.text() == statement_name_) return i == parse_;
-    }
-    return parse_ == earlier;
+    return newest(messages_, index, 'P', statement_name_).value_or(earlier) == parse_;
 }
 
 /// Everything from the first message on that a rollback has undone. `prepare_again`: the failed text was prepared ahead of

@@ -9,6 +9,8 @@
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
+#include "session/request_messages.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -45,21 +47,15 @@ std::optional<std::string> text_at(base::byte_view request, std::uint32_t index)
     if (index >= messages.size()) return std::nullopt;
     auto const named = [](base::byte_view frame) { return wire::cursor{frame.substr(wire::header_bytes)}; };
     if (messages[index][0] == 'Q') return std::string{named(messages[index]).text()};
-    auto const find = [&](char type, base::byte_view name) {
-        for (auto i = index + 1; i-- > 0;) {
-            if (messages[i][0] == type && named(messages[i]).text() == name) return i;
-        }
-        return index + 1;
-    };
-    auto at = index;
-    if (messages[at][0] == 'E') at = find('B', named(messages[at]).text());
-    if (at <= index && messages[at][0] == 'B') {
-        auto bind = named(messages[at]);
+    std::optional<std::uint32_t> at{index};
+    if (messages[index][0] == 'E') at = newest(messages, index, 'B', named(messages[index]).text());
+    if (at && messages[*at][0] == 'B') {
+        auto bind = named(messages[*at]);
         (void)bind.text();
-        at = find('P', bind.text());
+        at = newest(messages, *at, 'P', bind.text());
     }
-    if (at > index || messages[at][0] != 'P') return std::nullopt;
-    auto parse = named(messages[at]);
+    if (!at || messages[*at][0] != 'P') return std::nullopt;
+    auto parse = named(messages[*at]);
     (void)parse.text();
     return std::string{parse.text()};
 }
