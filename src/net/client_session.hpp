@@ -100,7 +100,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         bool pipelined{false};               ///< it is one of several that the request executes
         std::vector<std::uint32_t> left_out; ///< of its messages
         std::string nothing;                 ///< what is executed in their place
-        std::vector<session::bound_value> values; ///< what parameters are bound with instead
+        std::vector<healing::bound_value> values; ///< what parameters are bound with instead
         std::optional<std::uint32_t> in_place; ///< the message in whose place the good rows of one statement are bound
         std::string notice;    ///< a frame; empty: the usual one
         std::shared_ptr<healing::healed_text const> text; ///< what was sent
@@ -289,8 +289,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> try_heal(healing_under_way& heal);
     awaitable<std::shared_ptr<catalog::history const>> glimpse(session::heal_machine& machine);
     awaitable<bool> plan_and_verify(healing_under_way& heal);
+    void take_refusal(healing_under_way& heal, healing::refusal const& refused);
     awaitable<bool> plan_values(healing_under_way& heal, catalog::history const& schema);
-    [[nodiscard]] std::optional<std::string> label_now(healing_under_way& heal, catalog::type_entry const& type, base::byte_view label, catalog::history const& schema);
     awaitable<std::optional<std::string>> keep_losses(healing_under_way& heal);
     awaitable<std::optional<std::string>> keep_durably(std::vector<state::change> changes);
 

@@ -3,11 +3,10 @@
 
 #include "net/statement_report.hpp"
 #include "pgmend/base/log.hpp"
+#include "pgmend/healing/bound_labels.hpp"
 #include "pgmend/healing/planner.hpp"
 #include "pgmend/healing/undone.hpp"
 #include "pgmend/net/worker.hpp"
-#include "pgmend/sql/facts.hpp"
-#include "pgmend/sql/names.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 #include "pgmend/session/inquiry_machine.hpp"
 #include "pgmend/session/lost_values.hpp"
@@ -21,7 +20,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 namespace pgmend::net {
@@ -177,6 +175,18 @@ awaitable<std::shared_ptr<catalog::history const>> client_session::glimpse(sessi
     co_return asked.schema();
 }
 
+/// The planner has said no, and perhaps what might be done.
+void client_session::take_refusal(healing_under_way& heal, healing::refusal const& refused) {
+    heal.reason = refused.reason;
+    if (!refused.proposals.empty()) {
+        heal.plan = refused.proposals.front().what;
+        heal.proposed = heal.plan.pattern;
+    }
+    heal.counted = true;
+    count_refusal(refused.kind);
+    report(refused);
+}
+
 awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto& machine = heal.machine;
     auto schema = co_await refresh_schema();
@@ -201,15 +211,8 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto verdict = healing::judge(question, knowledge_of(*schema.schema));
     if (by_rules_alone && !is_by_rules(verdict)) co_return false; // nothing is known of what was before
     if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
-        heal.reason = refused->reason;
         heal.drifted = refused->kind != healing::refusal_kind::not_drift;
-        if (!refused->proposals.empty()) {
-            heal.plan = refused->proposals.front().what;
-            heal.proposed = heal.plan.pattern;
-        }
-        heal.counted = true;
-        count_refusal(refused->kind);
-        report(*refused);
+        take_refusal(heal, *refused);
         if (refused->kind != healing::refusal_kind::observe || heal.proposed.empty()) co_return false;
         // A rule that only observes: would PostgreSQL have taken it?
         heal.planned = true;
@@ -238,99 +241,30 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     co_return false;
 }
 
-/// What a label is called now; nothing: as it is, or pgmend may not say so (then heal.reason says why). Asked as if it were a literal.
-std::optional<std::string> client_session::label_now(healing_under_way& heal, catalog::type_entry const& type, base::byte_view label, catalog::history const& schema) {
-    auto const literal = sql::quoted_literal(label);
-    if (!literal) return std::nullopt;
-    auto const text = fmt::format("SELECT {}::{}.{}", *literal, sql::quoted_name(type.schema), sql::quoted_name(type.name));
-    auto question = heal.machine.question();
-    question.sql = text;
-    question.parameter_types.clear();
-    question.prepared = false;
-    question.error->position = 8;
-    question.who = check_->circumstances();
-    auto verdict = healing::judge(question, knowledge_of(schema));
-    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
-        if (refused->kind == healing::refusal_kind::not_drift || refused->kind == healing::refusal_kind::forward_drift) return std::nullopt;
-        heal.reason = refused->reason;
-        heal.drifted = true;
-        report(*refused);
-        return std::nullopt;
-    }
-    auto const* const found = std::get_if<healing::plan>(&verdict);
-    if (found == nullptr || found->renamings.size() != 1) return std::nullopt;
-    auto const prefix = fmt::format("{}.{}.", type.schema, type.name);
-    auto const& after = found->renamings.front().after;
-    if (!after.starts_with(prefix)) return std::nullopt;
-    if (heal.plan.patterns.empty()) {
-        heal.plan.evidence = found->evidence;
-    } else if (std::find(heal.plan.patterns.begin(), heal.plan.patterns.end(), found->pattern) != heal.plan.patterns.end()) {
-        return after.substr(prefix.size());
-    } else {
-        heal.plan.evidence = learning::weaker(heal.plan.evidence, found->evidence);
-    }
-    heal.plan.pattern += (heal.plan.patterns.empty() ? "" : "; ") + found->pattern;
-    heal.plan.patterns.push_back(found->pattern);
-    heal.plan.renamings.push_back(found->renamings.front());
-    return after.substr(prefix.size());
-}
-
 /// A parameter's value is a label that was renamed: it is bound under the label's name of today. The text stays what it is, so nothing is kept of this: each
 /// such value has to fail first.
 awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::history const& schema) {
     auto& machine = heal.machine;
+    heal.values.clear();
     auto const described = co_await converse_with(machine, machine.describe());
     if (described != step::probed) {
         heal.reason = machine.reason();
         co_return false;
     }
-    heal.plan = {};
-    heal.values.clear();
-    heal.reason.clear();
-    auto const& now = schema.current();
-    std::map<std::pair<catalog::oid, std::string>, std::string> found; // an array may hold the same label many times
-    bool hopeless = false; // a value is left that no heal helps: then the error is the one of the first
-    for (auto& it : machine.bound_values()) {
-        auto const* type = now.find_type(it.type);
-        for (int steps = 0; steps < 8 && type != nullptr && type->kind == 'd'; ++steps) type = now.find_type(type->base);
-        bool const array = type != nullptr && type->element != 0;
-        if (array) type = now.find_type(type->element);
-        if (type == nullptr || type->kind != 'e') continue;
-        auto const today = [&](base::byte_view label) -> std::optional<std::string> {
-            bool const known = std::any_of(type->labels.begin(), type->labels.end(), [&](auto const& one) { return one.label == label; });
-            if (known || hopeless) return std::nullopt;
-            auto& is = found[{type->id, std::string{label}}];
-            if (is.empty()) is = label_now(heal, *type, label, schema).value_or(std::string{});
-            hopeless = is.empty();
-            return hopeless ? std::nullopt : std::optional{is};
-        };
-        auto other = session::with_labels(it.was, array, today);
-        if (!other) continue;
-        it.is = std::move(*other);
-        heal.values.push_back(std::move(it));
-    }
-    auto& plan = heal.plan;
-    if (heal.values.empty() || hopeless) {
-        heal.values.clear();
-        heal.is_drift = heal.drifted; // else a value was never a label
+    auto question = machine.question();
+    question.who = check_->circumstances();
+    auto verdict = healing::judge_values(question, machine.bound_values(), knowledge_of(schema));
+    if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
+        heal.is_drift = heal.drifted = refused->kind != healing::refusal_kind::not_drift; // else a value was never a label
+        if (heal.drifted) take_refusal(heal, *refused);
         co_return false;
     }
-    bool const utf8 = relay_.client_encoding() == "UTF8";
-    bool const reads = sql::plain_statement(machine.sql()) == sql::statement_kind::select;
-    if (!reads && home_.settings()->healing.policy.what(plan.evidence, true) != healing::action::heal) {
-        heal.reason = fmt::format("the policy for writes does not let this heal: {}", plan.pattern);
-    } else if (!utf8 && std::any_of(heal.values.begin(), heal.values.end(), [](auto const& it) { return std::any_of(it.is.begin(), it.is.end(), [](char c) { return c < 0; }); })) {
-        heal.reason = "a label is not plain ASCII, and the client's encoding is not UTF-8";
-    }
+    auto& made = std::get<healing::value_plan>(verdict);
+    heal.plan = std::move(made.what);
+    heal.values = std::move(made.values);
     heal.drifted = heal.planned = true;
-    plan.sql = machine.sql();
-    plan.once = true;
-    healing::planned_statement whole;
-    whole.end = static_cast<std::uint32_t>(plan.sql.size());
-    whole.writes = !reads;
-    plan.healed.push_back(std::move(whole));
-    if (!heal.reason.empty()) heal.values.clear();
-    co_return heal.reason.empty();
+    heal.reason.clear();
+    co_return true;
 }
 
 /// What the plan leaves out is kept, durably, before it runs; otherwise it does not run. Nothing: it is kept.

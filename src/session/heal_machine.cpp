@@ -51,6 +51,13 @@ bool did_nothing(base::byte_view sql) {
 
 base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
 
+/// A Bind's body again, with NULL for these parameters.
+std::optional<std::string> with_nulls(base::byte_view bind, std::vector<std::uint32_t> const& nulled) {
+    std::vector<wire::other_value> others;
+    for (auto const it : nulled) others.push_back({it, std::nullopt});
+    return wire::bind_with(bind, others);
+}
+
 } // namespace
 
 heal_machine::heal_machine(failed_request const& request, healing::session_view view)
@@ -352,21 +359,21 @@ retry_request heal_machine::retry_in_place(std::uint32_t bind) {
     return again;
 }
 
-std::vector<bound_value> heal_machine::bound_values() const {
-    std::vector<bound_value> out;
+std::vector<healing::bound_value> heal_machine::bound_values() const {
+    std::vector<healing::bound_value> out;
     for (std::uint32_t i = 0; i < messages_.size(); ++i) {
         if (messages_[i][0] != 'B' || !binds_the_text(i)) continue;
         auto const view = wire::read_bind(body_of(messages_[i]));
         for (std::size_t n = 0; view && n < view->values.size() && n < described_types_.size(); ++n) {
             if (!view->values[n]) continue;
-            bound_value one{described_types_[n], std::string{*view->values[n]}, {}};
+            healing::bound_value one{described_types_[n], std::string{*view->values[n]}, {}};
             if (std::find(out.begin(), out.end(), one) == out.end()) out.push_back(std::move(one));
         }
     }
     return out;
 }
 
-retry_request heal_machine::retry_with(healing::plan plan, std::vector<bound_value> values) {
+retry_request heal_machine::retry_with(healing::plan plan, std::vector<healing::bound_value> values) {
     plan_ = std::move(plan);
     other_values_ = std::move(values);
     auto again = build(sql_, parameter_types_, false);
@@ -399,8 +406,20 @@ void heal_machine::append_bind_instead(std::string& out, base::byte_view bind) c
     if (!with_parameters_ || !view) return wire::append_bind(out, wire::cursor{bind}.text(), own_rows, {});
     std::string body{view->portal};
     body.append(1, '\0').append(own_rows).append(1, '\0').append(view->parameters).append(view->results);
-    if (auto without = wire::bind_with_nulls(body, plan_->nulled)) body = std::move(*without);
+    if (auto without = with_nulls(body, plan_->nulled)) body = std::move(*without);
     wire::append_frame(out, 'B', body);
+}
+
+/// A Bind's body again, with what retry_with() was told to bind instead.
+std::optional<std::string> heal_machine::with_other_values(base::byte_view bind) const {
+    auto const view = wire::read_bind(bind);
+    std::vector<wire::other_value> others;
+    for (std::uint32_t i = 0; view && i < view->values.size() && i < described_types_.size(); ++i) {
+        auto const is_it = [&](healing::bound_value const& it) { return it.type == described_types_[i] && it.was == *view->values[i]; };
+        if (!view->values[i]) continue;
+        if (auto const found = std::find_if(other_values_.begin(), other_values_.end(), is_it); found != other_values_.end()) others.push_back({i + 1, found->is});
+    }
+    return wire::bind_with(bind, others);
 }
 
 /// The failed text as it shall be now, others as they were sent.
@@ -417,11 +436,11 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
         auto const& plan = edited->text->plan;
         wire::append_parse(out, view->statement, plan.sql, plan.parameter_types ? *plan.parameter_types : view->parameter_types);
     } else if (frame[0] == 'B' && !other_values_.empty() && binds_the_text(index)) {
-        auto const body = bind_with_values(body_of(frame), described_types_, other_values_);
+        auto const body = with_other_values(body_of(frame));
         if (!body) return out.append(frame), void();
         wire::append_frame(out, 'B', *body);
     } else if (frame[0] == 'B' && plan_ && !plan_->nulled.empty()) {
-        auto const body = wire::bind_with_nulls(body_of(frame), plan_->nulled);
+        auto const body = with_nulls(body_of(frame), plan_->nulled);
         if (!body) return out.append(frame), void();
         wire::append_frame(out, 'B', *body);
     } else {

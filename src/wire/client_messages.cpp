@@ -132,24 +132,19 @@ void append_close_portal(std::string& out, base::byte_view portal) { append_name
 
 void append_sync(std::string& out) { frame_writer frame{out, 'S'}; }
 
-std::optional<std::string> bind_with_nulls(base::byte_view body, std::span<std::uint32_t const> nulled) {
-    cursor in{body};
-    (void)in.text();
-    (void)in.text();
-    auto const formats = static_cast<std::uint16_t>(in.i16());
-    for (unsigned i = 0; i < formats; ++i) (void)in.i16();
-    auto const count = static_cast<std::uint16_t>(in.i16());
-    if (!in.ok()) return std::nullopt;
-    std::string out{body.substr(0, body.size() - in.rest().size())};
-    for (std::uint32_t n = 1; n <= count && in.ok(); ++n) {
-        auto const length = in.i32();
-        auto const value = length < 0 ? base::byte_view{} : in.bytes(static_cast<std::size_t>(length));
-        bool const null = length < 0 || std::binary_search(nulled.begin(), nulled.end(), n);
-        base::append_u32(out, null ? 0xffffffffU : static_cast<std::uint32_t>(length));
-        if (!null) out.append(value);
+std::optional<std::string> bind_with(base::byte_view body, std::span<other_value const> others) {
+    auto const view = read_bind(body);
+    if (!view) return std::nullopt;
+    std::string out{body.substr(0, view->portal.size() + view->statement.size() + 2 + 2 + 2 * view->formats.size() + 2)};
+    auto other = others.begin();
+    for (std::uint32_t number = 1; number <= view->values.size(); ++number) {
+        while (other != others.end() && other->parameter < number) ++other;
+        bool const here = other != others.end() && other->parameter == number;
+        auto const value = here ? other->is : view->values[number - 1];
+        base::append_u32(out, value ? static_cast<std::uint32_t>(value->size()) : 0xffffffffU);
+        if (value) out.append(*value);
     }
-    if (!in.ok()) return std::nullopt;
-    return out.append(in.rest());
+    return out.append(view->results);
 }
 
 bool bind_view::binary() const {

@@ -140,3 +140,14 @@ TEST_CASE("a data row tells NULL from the empty text") {
     CHECK((*columns)[2] == "ab");
     CHECK_FALSE(wire::read_data_row("\0\x01\0\0\0\x09" "ab"s));
 }
+
+TEST_CASE("a Bind with other values keeps everything else") {
+    // Two formats, three values (the second one NULL), one format of a result.
+    auto const bind = "portal\0statement\0\0\x02\0\x01\0\0\0\x03\0\0\0\x01" "a\xff\xff\xff\xff\0\0\0\x02" "bc\0\x01\0\x01"s;
+    using others = std::vector<wire::other_value>;
+    CHECK(wire::bind_with(bind, others{}) == bind);
+    CHECK(wire::bind_with(bind, others{{1, "longer"}, {3, std::nullopt}, {9, "none of them"}}) ==
+          "portal\0statement\0\0\x02\0\x01\0\0\0\x03\0\0\0\x06longer\xff\xff\xff\xff\xff\xff\xff\xff\0\x01\0\x01"s);
+    CHECK(wire::bind_with(bind, others{{2, "x"}}) == "portal\0statement\0\0\x02\0\x01\0\0\0\x03\0\0\0\x01" "a\0\0\0\x01x\0\0\0\x02" "bc\0\x01\0\x01"s);
+    for (std::size_t size = 0; size + 4 < bind.size(); ++size) CHECK_FALSE(wire::bind_with(base::byte_view{bind}.substr(0, size), others{{1, "x"}}));
+}

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "pgmend/base/bytes.hpp"
+#include "pgmend/healing/bound_labels.hpp"
 #include "pgmend/healing/planner.hpp"
-#include "pgmend/session/bound_labels.hpp"
 #include "pgmend/session/relay_machine.hpp"
 #include "pgmend/session/session_probe.hpp"
 #include "pgmend/session/verification.hpp"
@@ -76,9 +76,9 @@ class heal_machine {
     /// After probed, and instead of verify(): has the server say what types the parameters have. Leads to probed again.
     [[nodiscard]] std::string describe();
     /// After described: what the text is bound with in this request.
-    [[nodiscard]] std::vector<bound_value> bound_values() const;
+    [[nodiscard]] std::vector<healing::bound_value> bound_values() const;
     /// After described: the client's request again, with other values. What the client has prepared stays what it is.
-    [[nodiscard]] retry_request retry_with(healing::plan plan, std::vector<bound_value> values);
+    [[nodiscard]] retry_request retry_with(healing::plan plan, std::vector<healing::bound_value> values);
     /// Puts a transaction block that was rolled back into its aborted state again.
     [[nodiscard]] std::string abort_again();
     /// The failed text had been sent edited: the error is not that of the client's own text.
@@ -110,6 +110,7 @@ class heal_machine {
     [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
     [[nodiscard]] base::byte_view message(std::uint32_t index) const { return index < messages_.size() ? messages_[index] : base::byte_view{}; }
     void append_bind_instead(std::string& out, base::byte_view bind) const;
+    [[nodiscard]] std::optional<std::string> with_other_values(base::byte_view bind) const;
     void append_message(std::string& out, std::uint32_t index, base::byte_view sql, std::vector<std::uint32_t> const& types) const;
     step end_of_phase();
     void refuse(std::string reason);
@@ -140,7 +141,7 @@ class heal_machine {
     std::vector<std::uint32_t> instead_types_;
     bool with_parameters_{false};       // with theirs
     std::vector<std::uint32_t> described_types_; // of the text's parameters
-    std::vector<bound_value> other_values_;
+    std::vector<healing::bound_value> other_values_;
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text

@@ -52,8 +52,13 @@ void append_close_statement(std::string& out, base::byte_view statement);
 void append_close_portal(std::string& out, base::byte_view portal);
 void append_sync(std::string& out);
 
-/// A Bind message's body again, with NULL for the parameters (from 1, ascending) in `nulled`. Nothing: it is not well-formed.
-[[nodiscard]] std::optional<std::string> bind_with_nulls(base::byte_view body, std::span<std::uint32_t const> nulled);
+/// What a parameter is bound with instead.
+struct other_value {
+    std::uint32_t parameter{0};        ///< from 1
+    std::optional<base::byte_view> is; ///< nothing: NULL
+};
+/// A Bind message's body again, with these values (ascending by parameter) in the place of its own; the formats stay. Nothing: it is not well-formed.
+[[nodiscard]] std::optional<std::string> bind_with(base::byte_view body, std::span<other_value const> others);
 
 /// A Bind message. Views point into its body.
 struct bind_view {
