@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import subprocess
 import threading
@@ -708,6 +709,32 @@ def test_copy_of_a_renamed_column(shop):
         found = client.ask(query("COPY users (id, email) TO STDOUT"))
         assert raw.bytes_of(found) == raw.bytes_of(direct) or raw.kinds(found) == "H" + "d" * 50 + "cCZ"
         assert client.rows("SELECT 1") == [["1"]]
+
+
+def test_copy_with_a_header_into_a_renamed_column(shop):
+    """On the way in the first line does not matter; what it would say otherwise is not changed."""
+    shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+    lines = "id,email\n{0},copied{0}@example.com\n"
+    with shop.connect() as client, client.cursor() as cursor:
+        for number, options in ((7001, "WITH (FORMAT csv, HEADER)"), (7002, "CSV HEADER"), (7003, "WITH (FORMAT csv, HEADER, FORCE_NOT_NULL (email))")):
+            with cursor.copy(f"COPY users (id, email) FROM STDIN {options}") as copy:
+                copy.write(lines.format(number))
+
+    async def copy_by_asyncpg() -> None:
+        client = await asyncpg.connect(host=harness.HOST, port=shop.port, user="postgres", database=shop.name)
+        try:
+            for number in (7004, 7005):
+                source = io.BytesIO(lines.format(number).encode())
+                assert await client.copy_to_table("users", source=source, columns=["id", "email"], format="csv", header=True) == "COPY 1"
+        finally:
+            await client.close()
+
+    asyncio.run(copy_by_asyncpg())
+    assert shop.direct("SELECT array_agg(email_address ORDER BY id) FROM users WHERE id > 7000") == [([f"copied{n}@example.com" for n in range(7001, 7006)],)]
+    for text, why in (("COPY users (id, email) TO STDOUT WITH (FORMAT csv, HEADER)", "its first line names the columns"),
+                      ("COPY users (id, email) FROM STDIN WITH (FORMAT csv, HEADER match)", "the first line that the client sends")):
+        assert raw.error_of(shop.same_as_direct(query(text)))
+        shop.proxy.wait_for_event("statement.refused", lambda e: e["database"] == shop.name and why in e["reason"])
 
 
 def test_the_name_is_used_again(shop):

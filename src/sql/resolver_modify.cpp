@@ -8,6 +8,22 @@
 #include "sql/nodes.hpp"
 
 namespace pgmend::sql {
+namespace {
+
+enum class copy_header : unsigned char { none, line, match };
+
+/// defGetCopyHeaderChoice() of copy.c.
+copy_header header_of(DefElem const* option) {
+    if (option->arg == nullptr || tag_of(option->arg) == T_Boolean) return option->arg == nullptr || as<Boolean>(option->arg)->boolval ? copy_header::line : copy_header::none;
+    if (tag_of(option->arg) == T_Integer) return as<Integer>(option->arg)->ival != 0 ? copy_header::line : copy_header::none;
+    if (tag_of(option->arg) != T_String) return copy_header::match;
+    std::string word{text_of(option->arg)};
+    for (auto& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    if (word == "false" || word == "off") return copy_header::none;
+    return word == "true" || word == "on" ? copy_header::line : copy_header::match;
+}
+
+} // namespace
 
 resolve_outcome resolver::run(Node* statement) {
     bool rows = false;
@@ -406,10 +422,13 @@ void resolver::copy(CopyStmt* node) {
         auto* it = as<DefElem>(option);
         std::string_view const name = it->defname;
         if (name == "header") {
-            // On the way out it has the columns' names; on the way in it is only looked at where it has to match.
-            header = true;
-            bool const match = it->arg != nullptr && tag_of(it->arg) == T_String && text_of(it->arg) != "true" && text_of(it->arg) != "on";
-            if (node->is_from ? match : node->query == nullptr) return not_understood("COPY with a header");
+            auto const is_it = header_of(it);
+            header = is_it != copy_header::none;
+            // On the way in the first line is passed over, and so does not matter, unless it has to match.
+            if (node->is_from && is_it == copy_header::match)
+                return fail(unresolved::kind_type::not_understood, "COPY FROM with HEADER MATCH: the first line that the client sends has to name the columns as they are called now");
+            if (!node->is_from && node->query == nullptr && header)
+                return fail(unresolved::kind_type::not_understood, "COPY TO with a header: its first line names the columns as they are called now (COPY of a query keeps its labels)");
         }
     }
     scope in;
