@@ -120,6 +120,15 @@ def contents(connection):
     # A label of an enum is the same one after it was renamed; a text that became an enum is its label.
     labels = {(type_oid, label): (oid, label) for type_oid, label, oid in
               connection.execute('SELECT enumtypid, enumlabel, oid FROM pg_enum').fetchall()}
+    arrays = dict(connection.execute("SELECT typarray, oid FROM pg_type WHERE typtype = 'e'").fetchall())
+
+    def text(column, type_oid):
+        """Of an array of an enum, the labels' oids."""
+        if type_oid not in arrays:
+            return sql.SQL('{}::text').format(sql.Identifier(column))
+        return sql.SQL('CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT (SELECT e.oid FROM pg_enum e WHERE e.enumtypid = {1} AND e.enumlabel = it::text) FROM unnest({0}) it)::text END').format(
+            sql.Identifier(column), arrays[type_oid])
+
     relations = connection.execute(
         "SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1").fetchall()
@@ -127,7 +136,7 @@ def contents(connection):
         columns = connection.execute("SELECT attname, attnum, atttypid FROM pg_attribute WHERE attrelid = %s AND attnum > 0 "
                                      "AND NOT attisdropped ORDER BY attnum", (oid,)).fetchall()
         rows = connection.execute(sql.SQL('SELECT {} FROM {}').format(
-            sql.SQL(', ').join(sql.SQL('{}::text').format(sql.Identifier(c)) for c, _, _ in columns) if columns else sql.SQL('1'),
+            sql.SQL(', ').join(text(c, t) for c, _, t in columns) if columns else sql.SQL('1'),
             sql.Identifier(schema, name))).fetchall()
         found[oid] = [{number: labels.get((type_oid, value), value) for (_, number, type_oid), value in zip(columns, row)} for row in rows]
     return found

@@ -1,6 +1,7 @@
 #include "pgmend/healing/plan.hpp"
 
 #include "pgmend/healing/planner.hpp"
+#include "pgmend/sql/array_text.hpp"
 #include "pgmend/sql/lexer.hpp"
 #include "pgmend/sql/names.hpp"
 
@@ -22,12 +23,22 @@ constexpr std::string_view never_names[] = {"select", "from", "where", "and",   
 
 constexpr std::size_t longest_name = 63; ///< NAMEDATALEN - 1
 
-void add_literal(std::string_view text, std::vector<std::string>& out) {
-    if (text.size() < 2 || text.front() != '\'' || text.back() != '\'') return;
-    text = text.substr(1, text.size() - 2);
-    if (text.empty() || text.size() > 3 * longest_name || text.find('\'') != std::string_view::npos) return;
-    out.emplace_back(text); // an enum's label
-    if (auto const parts = sql::split_name(text)) out.insert(out.end(), parts->begin(), parts->end());
+void add_literal(std::string_view written, std::vector<std::string>& out) {
+    if (written.size() < 2 || written.front() != '\'' || written.back() != '\'') return;
+    std::string text;
+    for (std::size_t i = 1; i + 1 < written.size(); ++i) {
+        text += written[i];
+        if (written[i] == '\'' && written[i + 1] == '\'') ++i; // doubled
+    }
+    if (auto const elements = sql::array_elements(text); elements && elements->size() <= sql::most_known_elements) {
+        for (auto const& it : *elements) {
+            if (it.value && it.value->size() <= longest_name) out.push_back(*it.value);
+        }
+    }
+    if (text.empty() || text.size() > 3 * longest_name) return;
+    auto const parts = sql::split_name(text);
+    if (parts) out.insert(out.end(), parts->begin(), parts->end());
+    out.push_back(std::move(text)); // an enum's label
 }
 
 } // namespace

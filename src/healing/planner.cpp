@@ -119,7 +119,7 @@ verdict search::not_drift(fits const& found) const {
     if (!asked_.error) return found;
     if (found.not_understood) return *found.not_understood;
     if (asked_.error->routine == "enum_in") {
-        return refusal{"a value is no label of its enum, and no label that was renamed stands in its place: lists like '{a,b}' and computed values are not looked into",
+        return refusal{"a value is no label of its enum, and no label that was renamed stands in its place: computed values are not looked into, nor are lists of several dimensions or with escapes",
                        refusal_kind::not_understood, {}};
     }
     return refusal{"the statement fits the schema as pgmend knows it; this is not drift", refusal_kind::not_drift, {}};

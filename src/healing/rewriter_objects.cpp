@@ -2,6 +2,7 @@
 #include "healing/rewriter.hpp"
 
 #include "healing/version_source.hpp"
+#include "pgmend/sql/array_text.hpp"
 #include "pgmend/sql/names.hpp"
 
 #include <fmt/format.h>
@@ -108,9 +109,11 @@ void rewriter::label_reference(sql::reference const& it) {
     }
     if (is == nullptr) return refuse(refusal_kind::dropped, "a label of an enum is gone");
     if (is->label == it.name) return;
-    auto literal = sql::quoted_literal(is->label);
+    bool const in_array = it.parts.size() > 1;
+    auto literal = sql::quoted_literal(in_array ? sql::array_element_of(is->label) : is->label);
     if (!literal) return refuse(refusal_kind::not_understood, "an enum label's new name cannot be written in a literal");
-    add(it.parts.front().begin, it.parts.front().end, std::move(*literal));
+    if (in_array) literal = literal->substr(1, literal->size() - 2); // it stands in one already
+    add(it.parts.back().begin, it.parts.back().end, std::move(*literal));
     changed_[it.parts.front().begin] = true;
     note_object(renaming::kind_type::enum_label, "enum", fmt::format("{}.{}", dotted(*type), it.name),
                 fmt::format("{}.{}", dotted(*type), is->label));

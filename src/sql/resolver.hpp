@@ -185,7 +185,18 @@ class resolver {
     [[nodiscard]] offered_type const* enum_behind(std::uint32_t type);
     [[nodiscard]] std::uint32_t element_of(std::uint32_t type);
     void note_literal(A_Const const* node, std::size_t from);
+    struct noted_literal {
+        std::size_t from{0}; ///< its piece of the canonical form
+        std::size_t to{0};
+        std::uint32_t label{0}; ///< pg_enum.oid
+        std::uint32_t array_of{0}; ///< it is an array of this enum, with these
+        std::vector<std::uint32_t> labels; ///< 0: NULL
+        bool settled{false};    ///< its type is known
+    };
     void becomes(Node* node, std::uint32_t type);
+    void array_becomes(A_Const const* node, noted_literal& it, offered_type const& labels);
+    [[nodiscard]] std::uint32_t label_named(offered_type const& labels, std::string_view text);
+    void note_label(std::vector<span> parts, std::string_view text, std::uint32_t id, std::uint32_t type);
     void parameter_becomes(ParamRef const* node, std::uint32_t type);
     void elements_become(Node* node, std::uint32_t type);
     void compared(Node* left, Node* right, bool equality = true);
@@ -269,12 +280,6 @@ class resolver {
     std::map<void const*, label> sublink_label_;
     std::map<void const*, from_item*> whole_row_;
     std::map<void const*, output> plain_column_; ///< expressions that are nothing but a column
-    struct noted_literal {
-        std::size_t from{0}; ///< its piece of the canonical form
-        std::size_t to{0};
-        std::uint32_t label{0}; ///< pg_enum.oid
-        bool settled{false};    ///< its type is known
-    };
     std::map<void const*, noted_literal> literals_;
     std::vector<std::pair<Node const*, std::uint32_t>> enum_casts_; ///< an enum's values become texts
     std::set<Node const*> understood_casts_;                        ///< of which it is known what a renamed label does to them

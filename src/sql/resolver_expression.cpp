@@ -92,7 +92,8 @@ void resolver::expression(Node* node, scope& in) {
         else expression(it->arg, in);
         becomes(it->arg, type);
         if (tag_of(it->arg) == T_A_ArrayExpr) elements_become(it->arg, element_of(type));
-        if (auto const* labels = enum_behind(type_of(it->arg)); labels != nullptr && enum_behind(type) == nullptr) enum_casts_.emplace_back(node, labels->id);
+        auto const behind = [this](std::uint32_t of) { return enum_behind(of) != nullptr ? enum_behind(of) : enum_behind(element_of(of)); };
+        if (auto const* labels = behind(type_of(it->arg)); labels != nullptr && behind(type) == nullptr) enum_casts_.emplace_back(node, labels->id);
         return;
     }
     case T_CollateClause:

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "pgmend/sql/array_text.hpp"
+#include "pgmend/sql/names.hpp"
 #include "sql/nodes.hpp"
 
 namespace pgmend::sql {
@@ -15,6 +17,11 @@ relation_source::type_answer relation_source::find_type(std::string_view, std::s
 offered_type const* relation_source::type(std::uint32_t) { return nullptr; }
 
 namespace {
+
+bool is_comparison(std::string_view op) {
+    static constexpr std::string_view comparisons[] = {"=", "<>", "<", ">", "<=", ">="};
+    return std::find(std::begin(comparisons), std::end(comparisons), op) != std::end(comparisons);
+}
 
 /// Functions of pg_catalog whose answer has the type of their first argument.
 constexpr std::string_view functions_of_first_type[] = {
@@ -256,7 +263,11 @@ std::uint32_t resolver::element_of(std::uint32_t id) {
 }
 
 /// Remembers where a literal stands in the canonical form: its meaning may turn out later.
-void resolver::note_literal(A_Const const* node, std::size_t from) { literals_[node] = {from, canonical_.size(), 0, false}; }
+void resolver::note_literal(A_Const const* node, std::size_t from) {
+    auto& made = literals_[node] = {};
+    made.from = from;
+    made.to = canonical_.size();
+}
 
 void resolver::forget_literals(std::size_t from) {
     std::erase_if(literals_, [&](auto const& it) { return it.second.from >= from; });
@@ -272,31 +283,66 @@ void resolver::becomes(Node* node, std::uint32_t type) {
     auto& it = found->second;
     auto const* labels = enum_behind(type);
     if (labels == nullptr) {
-        // Of an array or a row its text may hold labels.
-        auto const* known = source_.type(type);
+        auto const element = element_of(type);
+        if (auto const* of_elements = enum_behind(element)) return array_becomes(as<A_Const>(node), it, *of_elements);
+        // Of a row its text may hold labels, and of an array of rows.
+        auto const* known = source_.type(element != 0 ? element : type);
         it.settled = it.settled || (known != nullptr && known->kind == 'b' && known->element == 0);
         return;
     }
     std::string_view const text = as<A_Const>(node)->val.sval.sval;
-    offered_label const* found_label = nullptr;
-    for (auto const& candidate : labels->labels) {
-        if (candidate.text == text) found_label = &candidate;
-    }
-    if (found_label == nullptr) return fail(unresolved::kind_type::unknown_object, "a literal is no label of its enum");
-    if (found_label->several_meanings) return fail(unresolved::kind_type::ambiguous, "a label of an enum meant several ones at different times");
-    if (it.label == found_label->id) return;
-    if (it.label != 0) return not_understood("a literal that is a label of two enums");
+    auto const found_label = label_named(*labels, text);
+    if (failed() || it.label == found_label) return;
+    if (it.label != 0 || it.array_of != 0) return not_understood("a literal that is a label of two enums");
     auto const index = token_at(as<A_Const>(node)->location);
     bool const plain = index != none && tokens_[index].kind == token_kind::string && !is(index + 1, "uescape");
     if (!plain) return not_understood("a label of an enum that is written in this way");
-    it.label = found_label->id;
+    it.label = found_label;
     it.settled = true;
+    note_label({{tokens_[index].begin, tokens_[index].end}}, text, found_label, labels->id);
+}
+
+/// '{a,b}', whose elements are labels. What is written in another way stays a literal of which nothing is known.
+void resolver::array_becomes(A_Const const* node, noted_literal& it, offered_type const& labels) {
+    if (it.array_of == labels.id) return;
+    if (it.label != 0 || it.array_of != 0) return not_understood("a literal that is an array of two enums");
+    std::string_view const text = node->val.sval.sval;
+    auto const index = token_at(node->location);
+    if (index == none || tokens_[index].kind != token_kind::string) return;
+    span const literal{tokens_[index].begin, tokens_[index].end};
+    bool const plain = quoted_literal(text) == text_.substr(literal.begin, literal.end - literal.begin);
+    auto const elements = plain ? array_elements(text) : std::nullopt;
+    if (!elements || elements->size() > most_known_elements) return;
+    auto const place = [&](std::uint32_t at) { // a quote is written twice
+        auto const quotes = std::count(text.begin(), text.begin() + at, '\'');
+        return literal.begin + 1 + at + static_cast<std::uint32_t>(quotes);
+    };
+    for (auto const& one : *elements) {
+        auto const found_label = one.value ? label_named(labels, *one.value) : 0;
+        if (failed()) return;
+        it.labels.push_back(found_label);
+        if (found_label != 0) note_label({literal, {place(one.begin), place(one.end)}}, *one.value, found_label, labels.id);
+    }
+    it.array_of = labels.id;
+    it.settled = true;
+}
+
+/// pg_enum.oid; fails where there is none.
+std::uint32_t resolver::label_named(offered_type const& labels, std::string_view text) {
+    auto const found = std::find_if(labels.labels.begin(), labels.labels.end(), [&](offered_label const& it) { return it.text == text; });
+    if (found == labels.labels.end()) fail(unresolved::kind_type::unknown_object, "a literal is no label of its enum");
+    else if (found->several_meanings) fail(unresolved::kind_type::ambiguous, "a label of an enum meant several ones at different times");
+    else return found->id;
+    return 0;
+}
+
+void resolver::note_label(std::vector<span> parts, std::string_view text, std::uint32_t id, std::uint32_t type) {
     reference made;
     made.kind = reference::kind_type::enum_label;
-    made.parts = {{tokens_[index].begin, tokens_[index].end}};
+    made.parts = std::move(parts);
     made.name = text;
-    made.object = found_label->id;
-    made.type = labels->id;
+    made.object = id;
+    made.type = type;
     result_.references.push_back(std::move(made));
 }
 
@@ -387,11 +433,14 @@ void resolver::operator_types(A_Expr* node) {
     case AEXPR_OP:
         // An operator of a schema's own may take anything; with others both sides get one type where one is a literal.
         if (nodes{node->name}.size() == 1) {
-            static constexpr std::string_view comparisons[] = {"=", "<>", "<", ">", "<=", ">="};
+            static constexpr std::string_view of_arrays[] = {"@>", "<@", "&&", "||"};
             auto const name = text_of(nodes{node->name}[0]);
-            bool const comparison = std::find(std::begin(comparisons), std::end(comparisons), name) != std::end(comparisons);
-            auto const is_enum = [&](Node const* side) { return side != nullptr && enum_behind(type_of(side)) != nullptr; };
-            if (comparison || (!is_enum(node->lexpr) && !is_enum(node->rexpr))) compared(node->lexpr, node->rexpr, name == "=" || name == "<>");
+            bool const of_array = std::find(std::begin(of_arrays), std::end(of_arrays), name) != std::end(of_arrays);
+            auto const is_enum = [&](Node const* side) {
+                auto const type = side != nullptr ? type_of(side) : 0;
+                return enum_behind(type) != nullptr || (!of_array && enum_behind(element_of(type)) != nullptr);
+            };
+            if (is_comparison(name) || (!is_enum(node->lexpr) && !is_enum(node->rexpr))) compared(node->lexpr, node->rexpr, name == "=" || name == "<>");
             // Of json and jsonb. Where a schema has others of these names, a literal beside them is left as it is: then PostgreSQL refuses it as before.
             constexpr std::uint32_t text_type = 25;
             if (name == "->>" || name == "#>>") has_type(node, text_type);
@@ -422,7 +471,8 @@ void resolver::operator_types(A_Expr* node) {
     case AEXPR_OP_ANY:
     case AEXPR_OP_ALL: {
         becomes(node->lexpr, element_of(type_of(node->rexpr)));
-        if (node->rexpr == nullptr || tag_of(node->rexpr) != T_ParamRef) return;
+        bool const literal = is_literal(node->rexpr) && nodes{node->name}.size() == 1 && is_comparison(text_of(nodes{node->name}[0]));
+        if (node->rexpr == nullptr || (!literal && tag_of(node->rexpr) != T_ParamRef)) return;
         constexpr std::uint32_t text_type = 25, varchar_type = 1043;
         auto const left = type_of(node->lexpr) == varchar_type ? text_type : type_of(node->lexpr);
         auto const* element = source_.type(left);
@@ -440,11 +490,12 @@ void resolver::finish_literals() {
     struct piece {
         std::size_t from;
         std::size_t to;
-        std::uint32_t label;
+        std::string meaning;
     };
     std::vector<piece> labels;
     for (auto const& [node, it] : literals_) {
-        if (it.label != 0) labels.push_back({it.from, it.to, it.label});
+        if (it.label != 0) labels.push_back({it.from, it.to, fmt::format("e{} ", it.label)});
+        if (it.array_of != 0) labels.push_back({it.from, it.to, fmt::format("a{} e{} ", it.array_of, fmt::join(it.labels, " e"))});
         if (it.settled) continue;
         auto const index = token_at(as<A_Const>(node)->location);
         if (index != none) result_.loose_literals.push_back({tokens_[index].begin, tokens_[index].end});
@@ -456,7 +507,7 @@ void resolver::finish_literals() {
     std::string out;
     std::size_t from = 0;
     for (auto const& it : labels) {
-        out.append(canonical_, from, it.from - from).append(fmt::format("e{} ", it.label));
+        out.append(canonical_, from, it.from - from).append(it.meaning);
         from = it.to;
     }
     canonical_ = out.append(canonical_, from);

@@ -204,8 +204,8 @@ TEST_CASE("names that mean something else than before are reported") {
 TEST_CASE("a plan names every identifier that it rests on") {
     auto const history = versions(users);
     auto const answer = judged(ask("SELECT Email, 'public.Orders'::regclass, \"a\"\"B\" FROM (SELECT email, 1 AS \"a\"\"B\" FROM users) x"), *history);
-    CHECK(identifiers("SELECT Email, 'public.Orders', \"a\"\"B\" FROM users WHERE state = 'sad' AND x = $1 AND y = 'it''s'") ==
-          std::vector<std::string>{"a\"B", "email", "orders", "public", "public.Orders", "sad", "state", "users", "x", "y"});
+    CHECK(identifiers("SELECT Email, 'public.Orders', \"a\"\"B\" FROM users WHERE state = 'sad' AND x = $1 AND y = 'it''s' AND z = '{\"so so\",NULL}'") ==
+          std::vector<std::string>{"a\"B", "email", "it's", "orders", "public", "public.Orders", "sad", "so so", "state", "users", "x", "y", "z", "{\"so so\",NULL}"});
     CHECK(std::holds_alternative<refusal>(answer));
     auto const healed = std::get<plan>(judged(ask("SELECT email FROM users"), *history));
     CHECK(healed.identifiers == std::vector<std::string>{"email", "mail", "users"});

@@ -1,6 +1,7 @@
 // Arrays in the text form of their values (array_in of PostgreSQL's arrayfuncs.c).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,9 @@ struct array_element {
 
     bool operator==(array_element const&) const = default;
 };
+
+/// Of a literal with more elements than these nothing is known.
+inline constexpr std::size_t most_known_elements = 256;
 
 /// The elements of an array of one dimension whose delimiter is a comma; white space around them is none of theirs. Nothing: it is no such array, or written in a way
 /// that is left alone (bounds, a backslash outside of quotes).

@@ -113,7 +113,7 @@ struct reference {
         local,     ///< an alias, a column of a subquery, a column merged by USING: not a name of the catalog
         function,  ///< a function or procedure of a user: one of `candidates`
         type,      ///< a type of a user
-        enum_label, ///< a literal that is a label of an enum
+        enum_label, ///< a literal that is a label of an enum; of an array's literal, one label in it: then its parts are the literal and the element
         constraint, ///< ON CONFLICT ON CONSTRAINT
     };
     kind_type kind{kind_type::column};
