@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 
 import asyncpg
+import psycopg
 import pytest
 
 import harness
@@ -225,3 +227,163 @@ def test_asyncpg_binds_a_renamed_label(shop):
             await connection.close()
 
     asyncio.run(talk())
+
+
+def rename(shop, *more: str) -> None:
+    """What fails in a block for a change that pgmend has not seen yet fails as without pgmend: it sees this one."""
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(RENAMED, *more)
+    harness.know(shop.proxy, shop.name)
+
+
+SEEN = {
+    "prepared": lambda sql, values: bind(values, statement="s"),
+    "described first": lambda sql, values: parse(sql) + describe("S") + raw.FLUSH,
+    "unnamed": lambda sql, values: parse(sql) + bind(values),
+}
+
+
+@pytest.mark.parametrize("way", SEEN)
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_that_is_a_renamed_label_in_a_block_where_its_statement_was_seen_to_work(shop, name, way):
+    shop.direct(ENUMS)
+    rename(shop)
+    sql, values = VALUES[name]
+    others = tuple(it and it.replace(b"pending", b"done") for it in values)
+
+    def run(client: raw.Client, with_values: tuple[bytes | None, ...]) -> list[raw.Message]:
+        if way == "described first":
+            client.send(SEEN[way](sql, with_values))
+            assert [client.read_message().type for _ in range(3)][:2] == ["1", "t"]
+            return client.ask(bind(with_values) + execute() + raw.SYNC)
+        return client.ask(SEEN[way](sql, with_values) + execute() + raw.SYNC)
+
+    with shop.raw() as client:
+        client.ask(parse(sql, "s") + raw.SYNC)
+        client.ask(query("BEGIN"))
+        for _ in range(2):
+            assert not raw.error_of(run(client, others))
+        assert not shop.events("statement.healed")
+        client.ask(query("SAVEPOINT of_the_client"))
+        found = run(client, values)
+        assert not raw.error_of(found) and found[-1].body == b"T", found
+        assert "enum public.state.pending -> public.state.open" in shop.healed()["pattern"]
+        found = run(client, tuple(it and b"never" for it in values) if name == "compared" else values)
+        assert (raw.error_of(found) is not None) == (name == "compared"), found
+        assert not raw.error_of(client.ask(query("ROLLBACK TO of_the_client")))
+        assert not raw.error_of(run(client, others))
+        assert client.ask(query("COMMIT"))[-1].body == b"I"
+
+
+def test_an_old_label_in_binary_form_and_among_many_executions_in_a_block(shop):
+    shop.direct(ENUMS, "CREATE TABLE states (state state)", "DROP FUNCTION twice(int)")
+    rename(shop)
+    array = lambda *labels: struct.pack("!IIIII", 1, 0, shop.direct("SELECT 'state'::regtype::oid::int")[0][0], len(labels), 1) + b"".join(struct.pack("!I", len(it)) + it for it in labels)
+    with shop.raw() as client:
+        client.ask(query("BEGIN"))
+        client.ask(parse("INSERT INTO states SELECT unnest($1::state[])", "many") + parse("INSERT INTO states VALUES ($1)", "one") + raw.SYNC)
+        for values in ((b"done", b"done"), (b"done", b"pending")):
+            assert not raw.error_of(client.ask(bind((array(*values),), statement="many", formats=(1,)) + execute() + raw.SYNC))
+        for values in ((b"done", b"done"), (b"lost", b"pending", b"lost", b"pending")):
+            request = b"".join(bind((it,), statement="one", formats=(1,)) + execute() for it in values)
+            assert raw.kinds(client.ask(request + raw.SYNC)) == "2C" * len(values) + "Z"
+        client.ask(query("COMMIT"))
+        assert [row[0] for row in client.rows("SELECT state FROM states")] == ["done", "done", "done", "open", "done", "done", "lost", "open", "lost", "open"]
+
+
+def test_a_label_that_exists_again_is_bound_as_it_is(shop):
+    """In a block, by a statement that was seen to work; no savepoint, and no question."""
+    shop.direct(ENUMS)
+    rename(shop, "ALTER TYPE state RENAME VALUE 'lost' TO 'pending'")
+    with shop.raw() as client:
+        client.ask(query("BEGIN"))
+        client.ask(parse("INSERT INTO jobs (state) VALUES ($1)", "s") + raw.SYNC)
+        for _ in range(3):
+            assert raw.kinds(client.ask(bind((b"pending",), statement="s") + execute() + raw.SYNC)) == "2CZ"
+        client.ask(query("COMMIT"))
+    assert shop.direct("SELECT count(*) FROM jobs WHERE state = 'pending'") == [(3,)]
+    assert not shop.events("statement.healed")
+
+
+def test_asyncpg_binds_a_renamed_label_in_a_transaction(shop):
+    shop.direct(ENUMS, "DROP FUNCTION twice(int)")  # which a CHECK might call
+    rename(shop)
+
+    async def talk() -> None:
+        connect = lambda: asyncpg.connect(host=harness.HOST, port=shop.port, user="postgres", database=shop.name)
+        sql = "SELECT id FROM jobs WHERE state = $1 OR state = ANY($2) ORDER BY id"
+        for first in ("lost", "pending"):  # the second one prepares anew what was seen to work
+            connection = await connect()
+            try:
+                async with connection.transaction():
+                    assert [row["id"] for row in await connection.fetch(sql, first, ["lost"])] == ([1] if first == "pending" else [])
+                    for state, more, ids in (("done", ["lost"], [2]), ("pending", ["lost"], [1]), ("lost", ["done", "pending"], [1, 2]), ("lost", [], [])):
+                        assert [row["id"] for row in await connection.fetch(sql, state, more)] == ids
+                    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+                        async with connection.transaction():
+                            await connection.fetch(sql, "never", [])
+                    assert await connection.fetchval("SELECT count(*) FROM jobs WHERE state = $1", "pending") == 1
+            finally:
+                await connection.close()
+        connection = await connect()
+        try:
+            async with connection.transaction():
+                await connection.executemany("INSERT INTO jobs (state, note) VALUES ($1, $2)", [("done", "a"), ("lost", "b")])
+                await connection.executemany("INSERT INTO jobs (state, note) VALUES ($1, $2)", [("done", "c"), ("pending", "d"), ("pending", "e")])
+        finally:
+            await connection.close()
+
+    asyncio.run(talk())
+    assert shop.direct("SELECT string_agg(state::text, ',' ORDER BY id) FROM jobs WHERE note < 'f' OR note = 'x'") == [("done,done,lost,done,open,open",)]
+
+
+@pytest.mark.parametrize("prepare", (False, True), ids=("unnamed", "prepared"))
+def test_psycopg_binds_a_renamed_label_in_a_transaction(shop, prepare):
+    shop.direct(ENUMS, "DROP FUNCTION twice(int)")  # which a CHECK might call
+    rename(shop)
+    with psycopg.connect(harness.conninfo(shop.port, shop.name)) as client:
+        ask = lambda state: [row[0] for row in client.execute("SELECT id FROM jobs WHERE state = %s ORDER BY id", (state,), prepare=prepare)]
+        with client.transaction():
+            assert [ask(it) for it in ("done", "done", "pending", "done", "pending")] == [[2], [2], [1], [2], [1]]
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation), client.transaction():
+                ask("never")
+            assert ask("pending") == [1]
+        with client.transaction(), client.cursor() as cursor:
+            for states in (("done", "lost"), ("lost", "pending", "pending")):
+                cursor.executemany("UPDATE jobs SET state = %s WHERE id = 2", [(it,) for it in states])
+        with client.transaction():
+            assert ask("pending") == [1, 2]
+
+
+# ------------------------------------------------------------------------------------------------ labels of enums in lists in the text
+
+
+@pytest.mark.parametrize("seen", (False, True), ids=("after it failed", "before it fails"))
+def test_a_renamed_label_in_a_list_in_the_text(shop, seen):
+    """Also in blocks, and prepared; beside a text with another label that was seen to work."""
+    shop.direct(ENUMS)
+    if seen:
+        rename(shop)
+    else:
+        harness.know(shop.proxy, shop.name)
+        shop.migrate(RENAMED)
+    sql = "SELECT id FROM jobs WHERE state = ANY('{lost,pending}') OR past @> '{pending}'::state[] ORDER BY id"
+    same = sql.replace("pending", "done")
+    with shop.raw() as client, shop.raw() as other:
+        assert [client.rows(sql) for _ in range(2)] == [[["1"], ["2"]]] * 2
+        harness.wait_until(lambda: 1 in {e.get("tier") for e in shop.events("statement.healed")}, "the second one is healed before it fails")
+        assert seen == (2 not in {e.get("tier") for e in shop.events("statement.healed")})
+        assert {e["pattern"] for e in shop.events("statement.healed")} == {"enum public.state.pending -> public.state.open"}
+        other.ask(query("BEGIN"))
+        for text in (same, same, sql, sql):
+            assert other.rows(text) == ([["1"], ["2"]] if text == sql else [["2"]])
+        assert raw.kinds(other.ask(parse(sql, "s") + bind(statement="s") + execute() + raw.SYNC)) == "12DDCZ"
+        assert other.ask(query("COMMIT"))[-1].body == b"I"
+        assert not raw.error_of(client.ask(query("UPDATE jobs SET past = '{done, pending}' WHERE state = ANY('{pending}')")))
+    assert shop.direct("SELECT past::text FROM jobs ORDER BY id") == [("{done,open}",), ("{open}",)]
+    shop.migrate("ALTER TYPE state RENAME VALUE 'lost' TO 'pending'")  # the name is used again: a text that fits is sent as it is, seen or not
+    healed = len(shop.events("statement.healed"))
+    text = "SELECT id FROM jobs WHERE state = ANY('{pending}') OR past @> '{done,open}' ORDER BY id"
+    with shop.raw() as client:
+        assert [client.rows(text) for _ in range(2)] == [[["1"]]] * 2
+    assert len(shop.events("statement.healed")) == healed

@@ -1,5 +1,6 @@
 #include "pgmend/session/database_judge.hpp"
 
+#include "pgmend/healing/bound_labels.hpp"
 #include "pgmend/session/batch.hpp"
 
 #include <algorithm>
@@ -77,12 +78,48 @@ void database_judge::build_tripwire() {
         words.erase(std::unique(words.begin(), words.end()), words.end());
         return sql::name_set{words};
     };
+    collect_old_labels();
     names_ = {};
     if (rules_ && !rules_->statement_words().empty()) {
         names_ = set_of(names);
         names.insert(names.end(), rules_->statement_words().begin(), rules_->statement_words().end());
     }
     tripwire_ = set_of(names);
+}
+
+void database_judge::collect_old_labels() {
+    old_labels_.clear();
+    if (!schema_) return;
+    auto const& now = schema_->current();
+    for (auto const& version : schema_->versions()) {
+        if (version->identity() != now.identity()) continue;
+        for (auto const& type : version->types()) {
+            if (type->labels.empty()) continue;
+            auto const* is = now.find_type(type->id);
+            if (is == nullptr || is == type.get()) continue; // of a type that is gone nothing can be said
+            for (auto const& it : type->labels) {
+                bool const lives_on = std::any_of(is->labels.begin(), is->labels.end(), [&](auto const& one) { return one.label == it.label; });
+                if (!lives_on) old_labels_.insert(it.label);
+            }
+        }
+    }
+    for (auto const& it : rules_->rules()) {
+        if (auto const* says = std::get_if<rules::label_renamed>(&it.does); says != nullptr && it.mode != rules::rule_mode::off) old_labels_.insert(says->label);
+    }
+}
+
+bool database_judge::may_have_old_label(base::byte_view value) const {
+    constexpr std::size_t longest_label = 63; // NAMEDATALEN - 1
+    if (value.size() <= longest_label && old_labels_.contains(value)) return true;
+    auto const first = value.substr(0, value.find_first_not_of(" \t\n\r\v\f") + 1);
+    bool const array = value.starts_with('\0') || first.ends_with('{');
+    if (!array) return false;
+    bool found = false;
+    (void)healing::with_labels(value, true, [&](base::byte_view label) -> std::optional<std::string> {
+        found = found || (label.size() <= longest_label && old_labels_.contains(label));
+        return std::nullopt;
+    });
+    return found;
 }
 
 /// One pass over most texts, however many rules there are.

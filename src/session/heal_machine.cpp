@@ -159,8 +159,12 @@ void heal_machine::find_repeated() {
         }
         wire::cursor in{body_of(frame)};
         (void)in.text();
-        auto const parse = newest(messages_, i, 'P', in.text());
-        repeats_earlier_ = repeats_earlier_ || !parse;
+        auto const name = in.text();
+        auto const parse = newest(messages_, i, 'P', name);
+        bool const itself = !parse && parse_ == earlier && name == statement_name_; // executemany() of what was prepared before: the probe tells its text
+        repeats_itself_ = repeats_itself_ || itself;
+        did_something_ = did_something_ || itself;
+        repeats_earlier_ = repeats_earlier_ || (!parse && !itself);
         if (!parse) continue;
         wire::cursor text{body_of(message(*parse))};
         (void)text.text();
@@ -255,7 +259,7 @@ heal_machine::step heal_machine::end_of_phase() {
         }
         sql_ = probe_.prepared()->sql;
         parameter_types_ = probe_.prepared()->parameter_types;
-        if (repeats_itself_ && !did_nothing(sql_)) repeated_.push_back(sql_);
+        if (repeats_itself_ && (did_something_ || !did_nothing(sql_))) repeated_.push_back(sql_);
         return step::probed;
     case phase::verifying: break;
     }

@@ -188,6 +188,34 @@ void relay_machine::answer(advice given) {
     asking_ = false;
 }
 
+/// Whether a statement of the request that begins here is bound with what may be the old name of a label, as far as that can be seen: where the client waits for
+/// an answer ahead of its Bind (asyncpg), or where not all of it has come, it may be.
+bool relay_machine::may_bind_old_label(base::byte_view request) const {
+    bool values_to_come = false;
+    char last = 0;
+    while (request.size() >= wire::header_bytes) {
+        auto const header = wire::read_header(request);
+        if (!header.length_is_valid() || header.total_bytes() > request.size()) return true;
+        auto const body = wire::body_of(request, header);
+        switch (header.type) {
+        case 'S': return false;
+        case 'B':
+            if (preflight_->may_have_old_label(body)) return true;
+            values_to_come = false;
+            break;
+        case 'P': values_to_come = values_to_come || body.find('$') != base::byte_view::npos; break;
+        case 'E':
+        case 'D':
+        case 'C':
+        case 'H': break;
+        default: return false; // a request of its own
+        }
+        last = header.type;
+        request.remove_prefix(header.total_bytes());
+    }
+    return values_to_come || !request.empty() || last != 'H';
+}
+
 /// A savepoint of pgmend's that has served its purpose, and a new one: into the same packet as the request.
 void relay_machine::put_ahead(advice const& given) {
     if (savepoint_set_ && !given.ends_transaction) {
@@ -352,6 +380,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             begin_request();
             kept_from = at;
             if (stands_alone) answered_ = 0;
+            if (given && given->guardable && !given->guard && preflight_->has_old_labels()) given->guard = may_bind_old_label(bytes.substr(at));
             if (given && status_ == 'T' && queue_.empty() && (savepoint_set_ || given->guard)) {
                 bool const release_or_set = (savepoint_set_ && !given->ends_transaction) || given->guard;
                 if (release_or_set) {

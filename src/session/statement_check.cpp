@@ -1,5 +1,6 @@
 #include "pgmend/session/statement_check.hpp"
 
+#include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
@@ -212,13 +213,25 @@ advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view c
     return given;
 }
 
+/// In a transaction block, by savepoints.
+bool statement_check::guards() const {
+    return judge_->settings().guard == healing::transaction_guard::savepoint && judge_->settings().healing_mode == healing::mode::heal;
+}
+
+bool statement_check::has_old_labels() const { return judge_->has_old_labels(); }
+
+bool statement_check::may_have_old_label(base::byte_view bind) const {
+    auto const view = wire::read_bind(bind);
+    return view && std::any_of(view->values.begin(), view->values.end(), [this](auto const& it) { return it && judge_->may_have_old_label(*it); });
+}
+
 advice statement_check::base_advice(healing::cached_text& text, bool in_transaction) {
     advice given;
     given.controls_transaction = text.controls_transaction;
     given.ends_transaction = text.ends_transaction;
     given.splits = splits(text);
-    if (in_transaction && text.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
-        judge_->settings().healing_mode == healing::mode::heal) {
+    given.guardable = in_transaction && text.guardable && guards();
+    if (given.guardable) {
         auto const token = judge_->masked(text);
         if (given.splits) {
             given.guard = true; // its values may fail, each time anew
@@ -305,8 +318,8 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
         }
     }
     if (it.changes_session) passed_unseen();
-    if (in_transaction && it.guardable && judge_->settings().guard == healing::transaction_guard::savepoint &&
-        judge_->settings().healing_mode == healing::mode::heal && (it.splits || !judge_->has_worked(it.masked))) {
+    given.guardable = in_transaction && it.guardable && guards();
+    if (given.guardable && (it.splits || !judge_->has_worked(it.masked))) {
         given.guard = true;
         given.token = it.splits ? 0 : it.masked;
     }

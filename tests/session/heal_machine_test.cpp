@@ -146,6 +146,27 @@ TEST_CASE("a statement whose text the server does not know is not healed") {
     CHECK_FALSE(heal_machine{portal, {}}.possible());
 }
 
+TEST_CASE("what ran ahead of the failure is known where it is the same statement of an earlier request, and else ends the heal") {
+    auto const names = [](std::initializer_list<std::string_view> of) {
+        std::string out;
+        for (auto const it : of) out += bind(it) + execute();
+        auto made = failed(out + sync_message());
+        made.failed = 2;
+        return made;
+    };
+    auto const others = names({"s0", "s1"});
+    CHECK_FALSE(heal_machine{others, {}}.possible());
+    auto const same = names({"s1", "s1", "s1"});
+    heal_machine machine{same, {}};
+    REQUIRE(machine.possible());
+    CHECK(machine.repeated().empty()); // its text is not known yet
+    REQUIRE(feed(machine, probe_answer + data_row({"3", "0", "INSERT INTO states VALUES ($1)", "{23}"}) + probe_end) == step::probed);
+    CHECK(machine.repeated() == std::vector<base::byte_view>{"INSERT INTO states VALUES ($1)"});
+    heal_machine locks{same, {}}; // which would do nothing where it failed, but has been executed
+    REQUIRE(feed(locks, probe_answer + data_row({"3", "0", "LOCK users", "{}"}) + probe_end) == step::probed);
+    CHECK(locks.repeated().size() == 1);
+}
+
 TEST_CASE("a plan is refused where PostgreSQL refuses it or would answer with another shape") {
     auto const request = failed(query("SELECT email FROM users"));
     for (auto const& answer : {

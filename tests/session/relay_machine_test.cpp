@@ -517,7 +517,11 @@ struct scripted : session::preflight {
     void worked(std::uint64_t token) override { tokens.push_back(token); }
     void settled(char) override {}
 
+    bool has_old_labels() const override { return !old_label.empty(); }
+    bool may_have_old_label(base::byte_view bind) const override { return bind.find(old_label) != base::byte_view::npos; }
+
     std::map<std::string, session::advice> answers;
+    std::string old_label; ///< empty: none
     std::shared_ptr<session::answer_note const> bound;
     std::vector<std::uint64_t> tokens;
     std::vector<std::string> unseen;
@@ -551,6 +555,12 @@ session::advice guarded(std::uint64_t token) {
     given.guard = true;
     given.token = token;
     return given;
+}
+
+std::string wire_describe() {
+    std::string out;
+    wire::append_describe_statement(out, "");
+    return out;
 }
 
 /// What the server answers to a statement of pgmend's own.
@@ -968,6 +978,55 @@ TEST_CASE("inside a transaction block a savepoint travels ahead in the same pack
         r.client(query("SELECT c"));
         CHECK(r.take_server() == query("SELECT c"));
     }
+}
+
+TEST_CASE("ahead of a request that may bind the old name of a label a savepoint travels, whatever is known of its statement") {
+    auto const with = [](std::string_view value) {
+        std::string out;
+        std::vector<base::byte_view> const values{"x", value};
+        wire::append_bind(out, "", "", values);
+        return out;
+    };
+    auto const old = with("happy");
+    auto const other = with("sad");
+    auto const rows = parse("", "SELECT $1");
+    auto const described = rows + wire_describe();
+    struct {
+        std::string request;
+        bool guarded;
+    } const cases[] = {
+        {rows + old + execute() + sync_message(), true},
+        {rows + other + execute() + sync_message(), false},
+        {rows + other + execute() + old + execute() + sync_message(), true},
+        {rows + other + execute() + sync_message() + rows + old + execute() + sync_message(), false}, // of the next request
+        {described + flush(), true},                  // its values are still to come
+        {described + sync_message(), false},
+        {parse("", "SELECT 1") + wire_describe() + flush(), false},
+        {rows + other + execute() + flush(), false},
+        {rows + other + execute(), true},             // more may come
+        {rows + other + old.substr(0, 9), true},
+        {query("SELECT $1"), false},
+    };
+    for (bool const any : {true, false}) { // whether any label was renamed
+        for (auto const& [request, guarded] : cases) {
+            checked_relay r;
+            r.check.answers["SELECT $1"].guardable = r.check.answers["SELECT 1"].guardable = true;
+            r.check.old_label = any ? "happy" : "";
+            r.in_transaction();
+            r.client(request);
+            CHECK(count_of(r.take_server(), "SAVEPOINT") == (any && guarded ? 1 : 0));
+        }
+    }
+    checked_relay outside;
+    outside.check.answers["SELECT $1"].guardable = true;
+    outside.check.old_label = "happy";
+    outside.client(cases[0].request);
+    CHECK(outside.take_server() == cases[0].request);
+    checked_relay not_rows;
+    not_rows.check.old_label = "happy";
+    not_rows.in_transaction();
+    not_rows.client(cases[0].request);
+    CHECK(not_rows.take_server() == cases[0].request);
 }
 
 TEST_CASE("ahead of what ends the block, or of what is not known, nothing is released") {

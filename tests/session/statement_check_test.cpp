@@ -1,10 +1,12 @@
 #include "pgmend/session/statement_check.hpp"
 
 #include "healing/schema_script.hpp"
+#include "pgmend/wire/client_messages.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace pgmend;
+using namespace std::string_literals;
 using session::advice;
 using session::statement_check;
 using kind = session::advice::kind_type;
@@ -234,6 +236,50 @@ TEST_CASE("a statement that was prepared while nothing was looked at is guarded 
     CHECK(f.check.look_at_bind("end", true, false).ends_transaction);
     f.check.closed("s1");
     CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+}
+
+TEST_CASE("values that may be labels which were renamed are known by their names, in arrays and in binary form, too") {
+    fixture f;
+    f.migrate("CREATE TYPE mood AS ENUM ('happy', 'sad', 'so so'); CREATE TYPE state AS ENUM ('sad')");
+    CHECK_FALSE(f.check.has_old_labels());
+    f.migrate("ALTER TYPE mood RENAME VALUE 'happy' TO 'glad'");
+    REQUIRE(f.check.active(true));
+    REQUIRE(f.check.has_old_labels());
+    auto const may = [&](std::vector<base::byte_view> const& values) {
+        std::string frame;
+        wire::append_bind(frame, "", "s", values);
+        return f.check.may_have_old_label(base::byte_view{frame}.substr(5));
+    };
+    auto const binary = "\0\0\0\1\0\0\0\0\0\0\x40\0\0\0\0\2\0\0\0\1\0\0\0\3sad\0\0\0\5happy"s;
+    CHECK(may({"happy"}));
+    CHECK(may({"1", "sad", "happy"}));
+    CHECK(may({R"({sad,"happy"})"}));
+    CHECK(may({" {happy}"}));
+    CHECK(may({binary}));
+    CHECK_FALSE(may({}));
+    CHECK_FALSE(may({"glad", "sad", "{glad,sad}", "{}", "", "unhappy", R"({"happy": 1})", "[happy]", binary.substr(0, 24), std::string(100000, 'x')}));
+    CHECK_FALSE(f.check.may_have_old_label("not well-formed"));
+    f.migrate("ALTER TYPE mood RENAME VALUE 'sad' TO 'happy'"); // the old name exists again
+    REQUIRE(f.check.active(true));
+    CHECK_FALSE(may({"happy"}));
+    CHECK(may({"sad"}));
+}
+
+TEST_CASE("a text that was seen to work may be guarded all the same, where it is of rows and in a block") {
+    fixture f;
+    base::byte_view const name = "s1";
+    REQUIRE(f.check.active(true));
+    auto const first = f.check.look("SELECT note FROM orders WHERE id = $1", &name, {}, true, false);
+    CHECK(first.guardable);
+    f.check.worked(first.token);
+    CHECK(f.check.look_at_bind("s1", true, false).guardable);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", false, false).guardable);
+    CHECK_FALSE(f.check.look_at_bind("unknown", true, false).guardable);
+    CHECK_FALSE(f.look("COMMIT", true).guardable);
+    healing::settings off;
+    off.guard = healing::transaction_guard::off;
+    CHECK_FALSE(fixture{off}.look("SELECT note FROM orders", true).guardable);
 }
 
 TEST_CASE("mode observe edits nothing, and says once what it would have done") {

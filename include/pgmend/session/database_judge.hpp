@@ -1,6 +1,7 @@
 // What one worker knows of one database: the newest schema, the names that may have drifted, and verdicts about texts.
 #pragma once
 
+#include "pgmend/base/bytes.hpp"
 #include "pgmend/base/published.hpp"
 #include "pgmend/catalog/history.hpp"
 #include "pgmend/healing/planner.hpp"
@@ -11,6 +12,7 @@
 #include "pgmend/sql/facts.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -78,6 +80,11 @@ class database_judge {
     [[nodiscard]] healing::session_view const* usual_view(std::string const& user) const;
     void note_usual_view(std::string const& user, healing::session_view const& view);
 
+    /// Names that labels of enums had, and have no more, or that rules have another one for. Mostly none.
+    [[nodiscard]] bool has_old_labels() const { return !old_labels_.empty(); }
+    /// Whether the value of a parameter, in text or binary form, is one of them, or an array that holds one. Its type is not known, so it may be no label at all.
+    [[nodiscard]] bool may_have_old_label(base::byte_view value) const;
+
     /// Whether a text like this one has worked on this version of the schema.
     [[nodiscard]] bool has_worked(std::uint64_t masked) const { return worked_.contains(masked); }
     void note_worked(std::uint64_t masked);
@@ -90,7 +97,13 @@ class database_judge {
   private:
     static constexpr std::size_t most_seen_once = 4096;
 
+    struct text_hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+
     void build_tripwire();
+    void collect_old_labels();
     [[nodiscard]] bool trips(std::string_view sql) const;
 
     std::shared_ptr<base::published<catalog::history> const> source_;
@@ -102,6 +115,7 @@ class database_judge {
     sql::name_set tripwire_;
     sql::name_set names_;         ///< the tripwire without what only statement rules have to do with, where there are such
     std::vector<std::size_t> seen_once_; ///< hashes of texts, each in its place; empty: none yet
+    std::unordered_set<std::string, text_hash, std::equal_to<>> old_labels_;
     std::uint64_t stamp_{1};
     bool views_do_not_last_{false};
     healing::rewrite_cache cache_;

@@ -135,6 +135,7 @@ class heal_machine {
     base::byte_view block_;             // by this text
     bool repeats_earlier_{false};       // a statement of an earlier request would have to run again
     bool repeats_itself_{false};        // the failed one was prepared by an earlier request, and bound in this one
+    bool did_something_{false};         // and executed, ahead of the failure
     bool for_rows_{false};
     std::vector<std::uint32_t> left_out_;
     std::string instead_;               // what is bound in their place

@@ -29,6 +29,7 @@ struct advice {
     kind_type what{kind_type::pass};
     /// edit, or Bind of what was edited: whether its plan's premise is asked about behind the Bind, in the same packet.
     enum class premise_type : std::uint8_t { none, asked, prepared_and_asked } premise{premise_type::none};
+    bool guardable{false};            ///< inside a transaction block one may
     bool guard{false};                ///< inside a transaction block a savepoint shall go ahead of it
     bool controls_transaction{false}; ///< savepoints may be gone behind it, or its facts are not known
     bool splits{false};               ///< a batch that a rule may want to be split: it is kept up to healing.max_batch_bytes
@@ -62,6 +63,11 @@ class preflight {
 
     /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
     [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) = 0;
+
+    /// Whether labels of enums were renamed: then a value fails that is bound under the old name, each time, whatever is known of its statement.
+    [[nodiscard]] virtual bool has_old_labels() const { return false; }
+    /// Whether a value of this Bind (its body) may be such a one.
+    [[nodiscard]] virtual bool may_have_old_label(base::byte_view /*bind*/) const { return false; }
 
     /// A text that is too long to be looked at.
     virtual void passed_unseen() = 0;

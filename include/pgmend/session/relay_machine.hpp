@@ -264,6 +264,7 @@ class relay_machine {
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     void put_ahead(advice const& given);
+    [[nodiscard]] bool may_bind_old_label(base::byte_view request) const;
     void prepare_anew(base::byte_view bind, prepare_again const& what);
     void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
     void ask_of_premise(healed_text const& text, advice::premise_type how);

@@ -41,6 +41,8 @@ class statement_check final : public preflight {
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
     void closed(base::byte_view statement) override;
     [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) override;
+    [[nodiscard]] bool has_old_labels() const override;
+    [[nodiscard]] bool may_have_old_label(base::byte_view bind) const override;
     void passed_unseen() override;
     [[nodiscard]] advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override;
     void worked(std::uint64_t token) override { judge_->note_worked(token); }
@@ -139,6 +141,7 @@ class statement_check final : public preflight {
     [[nodiscard]] advice advice_of(healing::cached_text& text, healing::opinion& it);
     [[nodiscard]] advice base_advice(healing::cached_text& text, bool in_transaction);
     [[nodiscard]] bool splits(healing::cached_text& text);
+    [[nodiscard]] bool guards() const;
     [[nodiscard]] advice settle(healing::cached_text& text, advice more);
 
     std::shared_ptr<database_judge> judge_;
