@@ -291,6 +291,29 @@ def test_an_old_label_in_binary_form_and_among_many_executions_in_a_block(shop):
         assert [row[0] for row in client.rows("SELECT state FROM states")] == ["done", "done", "done", "open", "done", "done", "lost", "open", "lost", "open"]
 
 
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+@pytest.mark.parametrize("prepared", (False, True), ids=("unnamed", "prepared"))
+def test_many_executions_that_are_sent_bit_by_bit(shop, prepared, block):
+    """As psycopg does: the server may have refused the first ones before the last ones are sent."""
+    shop.direct(ENUMS, "CREATE TABLE states (state state)", "DROP FUNCTION twice(int)")
+    rename(shop)
+    prepare = parse("INSERT INTO states VALUES ($1)", "s")
+    with shop.raw() as client:
+        if prepared:
+            client.ask(prepare + raw.SYNC)
+        for _ in range(5):
+            if block:
+                client.ask(query("BEGIN"))
+            client.send((b"" if prepared else parse("INSERT INTO states VALUES ($1)")) + b"".join(bind((it,), statement="s" if prepared else "") + execute() for it in (b"lost", b"pending")))
+            for it in (b"pending", b"done"):
+                client.send(bind((it,), statement="s" if prepared else "") + execute())
+            found = client.ask(raw.SYNC)
+            assert raw.kinds(found) == ("" if prepared else "1") + "2C" * 4 + "Z", found
+            if block:
+                client.ask(query("COMMIT"))
+    assert [row[0] for row in shop.direct("SELECT state FROM states")] == ["lost", "open", "open", "done"] * 5
+
+
 def test_a_label_that_exists_again_is_bound_as_it_is(shop):
     """In a block, by a statement that was seen to work; no savepoint, and no question."""
     shop.direct(ENUMS)
@@ -353,6 +376,95 @@ def test_psycopg_binds_a_renamed_label_in_a_transaction(shop, prepare):
                 cursor.executemany("UPDATE jobs SET state = %s WHERE id = 2", [(it,) for it in states])
         with client.transaction():
             assert ask("pending") == [1, 2]
+
+
+BOTH = (RENAMED, "ALTER TABLE jobs RENAME state TO status", "ALTER TABLE jobs RENAME past TO earlier")
+
+
+@pytest.mark.parametrize("way", ("unnamed", "prepared", "unnamed, in a block", "prepared, in a block", "before the change was seen"))
+@pytest.mark.parametrize("name", [name for name, (sql, _) in VALUES.items() if ("state =" in sql or "(state" in sql) and "long" not in name])
+def test_an_old_label_in_a_statement_whose_columns_were_renamed_too(shop, name, way):
+    shop.direct(ENUMS)
+    sql, values = VALUES[name]
+    block, prepared = "block" in way, "prepared" in way
+    sent = bind(values, statement="s") if prepared else parse(sql) + bind(values)
+    with shop.raw(direct=True) as direct, shop.raw() as client:
+        direct.ask(query("BEGIN"))
+        before = direct.ask(parse(sql) + bind(values) + describe() + execute() + raw.SYNC)
+        direct.ask(query("ROLLBACK; SELECT setval('jobs_id_seq', 2)"))
+        harness.know(shop.proxy, shop.name)
+        shop.migrate(*BOTH)
+        if "seen" not in way:
+            harness.know(shop.proxy, shop.name)
+        if prepared:
+            client.ask(parse(sql, "s") + raw.SYNC)
+        for attempt in range(3):
+            if block:
+                client.ask(query("BEGIN"))
+            found = client.ask(sent + describe() + execute() + raw.SYNC)
+            if attempt == 0:
+                assert raw.bytes_of([m for m in found if m.type not in "1Z"]) == raw.bytes_of([m for m in before if m.type not in "1Z"])
+            assert not raw.error_of(found) and found[-1].body == (b"T" if block else b"I"), (attempt, found)
+            if block:
+                client.ask(query("COMMIT"))
+        assert client.rows("SELECT count(*) FROM jobs") == [["5" if name == "inserted" else "2"]]
+        patterns = {event["pattern"] for event in shop.events("statement.healed")}
+        assert any("enum public.state.pending -> public.state.open" in it for it in patterns) and any("column public.jobs.state -> status" in it for it in patterns), patterns
+
+
+def test_a_value_that_never_was_a_label_is_a_healed_statements_own_error(shop):
+    """Bound to a statement that is healed: the answer that it would have had ahead of the change."""
+    shop.direct(ENUMS)
+    sql = "SELECT id FROM jobs WHERE state = $1"
+    never = parse(sql) + bind((b"never",)) + execute() + raw.SYNC
+    with shop.raw(direct=True) as direct:
+        before = direct.ask(never)
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(*BOTH)
+    harness.know(shop.proxy, shop.name)
+    with shop.raw() as client:
+        client.ask(parse(sql, "s") + bind((b"done",), statement="s") + execute() + raw.SYNC)
+        for _ in range(2):
+            for request in (never, bind((b"never",), statement="s") + execute() + raw.SYNC):
+                found = client.ask(request)
+                assert repr(raw.error_of(found)) == repr(raw.error_of(before)) and raw.kinds(found)[-2:] == "EZ"
+            found = client.ask(bind((b"done",), statement="s") + execute() + raw.SYNC)
+            assert raw.kinds(found) == "2DCZ"
+        client.ask(query("BEGIN"))
+        assert raw.error_of(client.ask(never)) and client.ask(query("COMMIT"))[-1].body == b"I"
+
+
+@pytest.mark.parametrize("prepare", (False, True), ids=("unnamed", "prepared"))
+def test_psycopg_binds_an_old_label_where_a_column_was_renamed_too(shop, prepare):
+    shop.direct(ENUMS)
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(*BOTH)
+    harness.know(shop.proxy, shop.name)
+    with psycopg.connect(harness.conninfo(shop.port, shop.name), autocommit=True) as client:
+        ask = lambda state: [row[0] for row in client.execute("SELECT id FROM jobs WHERE state = %s ORDER BY id", (state,), prepare=prepare)]
+        assert [ask(it) for it in ("pending", "done", "pending", "done")] == [[1], [2], [1], [2]]
+        with client.transaction():
+            assert [ask(it) for it in ("done", "pending", "done", "pending")] == [[2], [1], [2], [1]]
+
+
+def test_asyncpg_binds_an_old_label_where_a_column_was_renamed_too(shop):
+    shop.direct(ENUMS)
+    harness.know(shop.proxy, shop.name)
+    shop.migrate(*BOTH)
+    harness.know(shop.proxy, shop.name)
+
+    async def talk() -> None:
+        for _ in range(2):
+            client = await asyncpg.connect(host=harness.HOST, port=shop.port, user="postgres", database=shop.name)
+            try:
+                ask = lambda state: client.fetchval("SELECT id FROM jobs WHERE state = $1 OR $1 = ANY(past) ORDER BY id LIMIT 1", state)
+                assert [await ask(it) for it in ("pending", "done", "pending", "lost")] == [1, 2, 1, None]
+                async with client.transaction():
+                    assert [await ask(it) for it in ("done", "pending", "lost", "pending")] == [2, 1, None, 1]
+            finally:
+                await client.close()
+
+    asyncio.run(talk())
 
 
 # ------------------------------------------------------------------------------------------------ labels of enums in lists in the text

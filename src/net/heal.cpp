@@ -345,7 +345,7 @@ awaitable<bool> client_session::heal() {
     } else if (alive && !heal->is_drift && !heal->batch) { // an error like any other
         alive = co_await give_up(*heal);
     } else if (alive) {
-        if (auto const* const sent = heal->machine.edited_text()) report(sent->plan, false); // PostgreSQL refused what had been made of it
+        if (auto const* const sent = heal->machine.edited_text(); sent && !heal->machine.is_of_parameter()) report(sent->plan, false); // PostgreSQL refused what had been made of it
         if (!heal->reason.empty() && !heal->counted) count_refusal(std::nullopt);
         log_heal(heal->reason.empty() ? "statement.observed" : "statement.refused", *heal, heal->reason);
         state::drift_row row;
@@ -400,7 +400,7 @@ std::shared_ptr<session::prepare_again const> client_session::prepared_by_client
     auto const& held = relay_.held();
     auto const name = machine.statement();
     bool const nothing_happened = !held.guarded && !held.open && held.first == held.failed && relay_.transaction_status() == 'I';
-    if (!held.request.starts_with('B') || !name || !nothing_happened || !session::is_drift(machine.error())) return nullptr;
+    if (!held.request.starts_with('B') || !name || !nothing_happened || !session::is_drift(machine.error()) || machine.is_of_parameter()) return nullptr;
     return check_->end_heal(*name);
 }
 
@@ -421,7 +421,7 @@ awaitable<bool> client_session::give_up(healing_under_way& heal) {
     if (machine.must_abort_again()) {
         auto const aborted = co_await converse_with(machine, machine.abort_again());
         if (aborted != step::aborted) co_return false;
-    } else if (machine.edited() && heal.recovered && (machine.repeated().empty() || heal.may_run_again)) {
+    } else if (machine.edited() && !machine.is_of_parameter() && heal.recovered && (machine.repeated().empty() || heal.may_run_again)) {
         auto const retry = machine.as_it_was();
         std::string const at_once{relay_.begin_retry(retry, {})};
         bool const told = co_await client_.write_all(at_once);

@@ -146,6 +146,17 @@ healed_text const* heal_machine::edited_text() const {
     return found != request_.edits.end() ? found->text.get() : nullptr;
 }
 
+/// What the server was sent in the place of the client's text.
+base::byte_view heal_machine::sent_text() const {
+    auto const* const edited = edited_text();
+    return edited != nullptr ? base::byte_view{edited->plan.sql} : sql_;
+}
+
+std::vector<std::uint32_t> const& heal_machine::sent_types() const {
+    auto const* const edited = edited_text();
+    return edited != nullptr && edited->plan.parameter_types ? *edited->plan.parameter_types : parameter_types_;
+}
+
 void heal_machine::find_repeated() {
     if (request_.text_begun) repeated_.push_back(sql_);
     for (auto i = request_.first; i < request_.failed; ++i) {
@@ -296,7 +307,7 @@ std::string heal_machine::verify(healing::plan plan) {
     return out;
 }
 
-bool heal_machine::is_of_parameter() const { return error_.code == wire::sqlstate::invalid_text_representation && !error_.where.empty(); }
+bool heal_machine::is_of_parameter() const { return session::is_of_parameter(error_); }
 
 std::string heal_machine::describe() {
     phase_ = phase::describing;
@@ -306,7 +317,7 @@ std::string heal_machine::describe() {
     std::string out;
     std::vector<expected_answer> answers;
     begin_transaction_again(out, answers);
-    wire::append_parse(out, own_name, sql_, parameter_types_);
+    wire::append_parse(out, own_name, sent_text(), sent_types());
     wire::append_describe_statement(out, own_name);
     wire::append_close_statement(out, own_name);
     wire::append_sync(out);
@@ -336,6 +347,7 @@ retry_request heal_machine::retry() {
     again.text = note->healed;
     again.decisive = request_.failed;
     again.whole_text = plan_->statements > 1;
+    if (statement() && parse_ != earlier) again.edited = parse_;
     return again;
 }
 
@@ -380,7 +392,7 @@ std::vector<healing::bound_value> heal_machine::bound_values() const {
 retry_request heal_machine::retry_with(healing::plan plan, std::vector<healing::bound_value> values) {
     plan_ = std::move(plan);
     other_values_ = std::move(values);
-    auto again = build(sql_, parameter_types_, false);
+    auto again = build(sent_text(), sent_types(), false);
     again.text = std::make_shared<healed_text const>(healing::make_healed_text(*plan_, sql_));
     again.decisive = request_.failed;
     return again;

@@ -90,6 +90,10 @@ base::byte_view relay_machine::begin_retry(retry_request const& again, std::stri
     ++tries_;
     never_hold_ = again.as_it_was && !again.heals_again;
     if (again.as_it_was) request_edits_.clear();
+    if (again.edited) {
+        std::erase_if(request_edits_, [&](auto const& it) { return it.message == *again.edited; });
+        request_edits_.push_back({*again.edited, again.text});
+    }
     mode_ = again.as_it_was ? mode::relaying : mode::retrying;
     if (again.text && again.text->plan.for_once()) token_ = 0; // each of them has to fail first, behind a savepoint
     return out_;

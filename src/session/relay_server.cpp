@@ -108,6 +108,8 @@ bool is_drift(wire::error_view const& fields) {
     return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
 }
 
+bool is_of_parameter(wire::error_view const& fields) { return fields.code == wire::sqlstate::invalid_text_representation && !fields.where.empty(); }
+
 bool is_of_the_values(wire::error_view const& fields) {
     return fields.code == wire::sqlstate::not_null_violation || fields.code == wire::sqlstate::invalid_text_representation;
 }
@@ -119,9 +121,9 @@ bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (part_passed_on_ || holds_ >= most_holds) return false;
     if (!fields.where.empty() && queue_.front().kind != request_kind::bind) return false;
     if (may_be_of_a_batch(fields)) return true;
-    // Of a text that was healed already, a value that does not fit is its own answer.
+    // Of a text that was healed already, a value that does not fit is its own answer; a parameter's may be a label that was renamed all the same.
     if (request_.size() > settings_.most_request_bytes) return false; // kept to be split, and for nothing else
-    return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields));
+    return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields) || is_of_parameter(fields));
 }
 
 bool relay_machine::may_be_of_a_batch(wire::error_view const& fields) const {
@@ -211,7 +213,7 @@ void relay_machine::note_finished(base::byte_view tag) {
     for (int i = 0; i < telemetry::counted_times; ++i) meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
 }
 
-void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_a_batch, std::uint32_t passed_on) {
+void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool may_go_on, std::uint32_t passed_on) {
     held_began_us_ = queue_.front().began_us;
     held_.error.assign(frame);
     held_shown_.assign(error_for_client(frame, frame.substr(wire::header_bytes)));
@@ -235,7 +237,7 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool of_
     ++holds_;
     if (memory_ != nullptr) memory_->held();
     fail_request();
-    bool const goes_on = of_a_batch && !flushed_ && !asking_; // then its end is waited for
+    bool const goes_on = may_go_on && !flushed_ && !asking_; // then its end is waited for
     mode_ = open_ && !goes_on ? mode::holding : mode::absorbing;
 }
 
@@ -508,7 +510,9 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             auto const fields = wire::read_error(body);
             if (fields && may_hold(*fields)) {
                 auto const from = std::min(first_effect_ != nothing ? effect_at : part_at, at);
-                hold(frame, bytes.substr(from, at - from), may_be_of_a_batch(*fields), effect_at == nowhere ? answered_ : effect_message);
+                // More of what it binds may still come (executemany()), to be seen as a whole.
+                bool const may_go_on = may_be_of_a_batch(*fields) || (is_of_parameter(*fields) && preflight_ != nullptr && preflight_->has_old_labels());
+                hold(frame, bytes.substr(from, at - from), may_go_on, effect_at == nowhere ? answered_ : effect_message);
                 return {at + total, bytes.substr(0, from), true};
             }
             bool const too_long = fields && !own && is_too_long_a_batch(*fields);

@@ -167,6 +167,33 @@ TEST_CASE("what ran ahead of the failure is known where it is the same statement
     CHECK(locks.repeated().size() == 1);
 }
 
+TEST_CASE("values are bound otherwise to what the server was sent, not to what the client wrote") {
+    std::string bound;
+    wire::append_bind(bound, "", "", std::vector<base::byte_view>{"happy"});
+    auto const asked = parse("", "SELECT feels FROM people WHERE feels = $1") + bound + execute() + sync_message();
+    auto request = failed(asked);
+    request.error = error({"C22P02", "Renum_in", "Wunnamed portal parameter $1 = '...'"});
+    request.failed = request.first = 1;
+    auto edited = plan_for("SELECT is_now AS feels FROM people WHERE is_now = $1");
+    request.edits.push_back({0, std::make_shared<healing::healed_text const>(healing::make_healed_text(edited, "SELECT feels FROM people WHERE feels = $1"))});
+    heal_machine machine{request, {}};
+    REQUIRE(machine.possible());
+    REQUIRE(machine.is_of_parameter());
+    CHECK(machine.edited());
+    REQUIRE(feed(machine, probe_answer + probe_end) == step::probed);
+    CHECK(machine.describe().find(edited.sql) != std::string::npos);
+    auto const types = "\0\1\0\0\x40\0"s;
+    REQUIRE(feed(machine, frame('1') + frame('t', types) + frame('n') + frame('3') + ready()) == step::probed);
+    auto values = machine.bound_values();
+    REQUIRE(values == std::vector<healing::bound_value>{{16384, "happy", ""}});
+    values[0].is = "glad";
+    auto const again = machine.retry_with(plan_for("SELECT feels FROM people WHERE feels = $1"), values);
+    std::string other;
+    wire::append_bind(other, "", "", std::vector<base::byte_view>{"glad"});
+    CHECK(again.bytes == other + execute() + sync_message()); // the statement is there
+    CHECK_FALSE(again.edited);
+}
+
 TEST_CASE("a plan is refused where PostgreSQL refuses it or would answer with another shape") {
     auto const request = failed(query("SELECT email FROM users"));
     for (auto const& answer : {

@@ -74,6 +74,7 @@ void retry(relay& r, std::vector<session::request_kind> own = {}, std::string no
     }
     again.first = held.first;
     again.decisive = held.failed;
+    if (held.request.starts_with('P')) again.edited = held.failed;
     again.text = std::make_shared<session::healed_text>(healing::make_healed_text(renamed("SELECT email_address AS email"), "SELECT email"));
     r.to_client += r.machine.begin_retry(again, std::move(notice));
     r.resume();
@@ -913,6 +914,57 @@ TEST_CASE("an edited statement that fails to be analysed is held with the client
     REQUIRE(r.machine.holding());
     CHECK(r.machine.held().request == query("SELECT email"));
     CHECK(r.machine.held().edits.size() == 1);
+}
+
+TEST_CASE("a parameter's value that is no label of its enum is held, although its statement is healed, and no other value") {
+    auto const request = parse("", "SELECT email") + bind("") + execute() + sync_message();
+    auto const of_parameter = error({"C22P02", "Renum_in", "Wunnamed portal parameter $1 = '...'"});
+    for (bool const before : {true, false}) { // it was healed before it failed
+        for (auto const& [failure, held] : {std::pair{of_parameter, true}, std::pair{error({"C22P02", "Renum_in", "P8"}), false}, std::pair{error({"C22P02", "Rint4in", "Wunnamed portal parameter $1 = '...'"}), false}}) {
+            checked_relay r;
+            if (before) {
+                r.check.answers["SELECT email"] = edit_to("SELECT email_address AS email");
+                r.check.bound = r.check.answers["SELECT email"].note;
+            }
+            r.client(request);
+            if (!before) {
+                r.server(missing_column() + ready());
+                REQUIRE(r.machine.holding());
+                retry(r);
+            }
+            r.server(frame('1') + failure + ready());
+            CHECK(r.machine.holding() == held);
+            if (!held) continue;
+            CHECK(r.machine.take_healed() == !before);
+            CHECK(r.machine.held().failed == 1);
+            CHECK(r.machine.held().first == 1);
+            CHECK(r.machine.held().request == request);
+            REQUIRE(r.machine.held().edits.size() == 1);
+            CHECK(r.machine.held().edits[0].message == 0);
+            CHECK(r.machine.held().edits[0].text->plan.sql == "SELECT email_address AS email");
+            CHECK(r.machine.release_error(false).ends_with(failure + ready()));
+        }
+    }
+}
+
+TEST_CASE("while labels are known to have been renamed an error about a parameter's label waits for the client's Sync, unless the client flushes") {
+    auto const of_parameter = error({"C22P02", "Renum_in", "Wunnamed portal parameter $1 = '...'"});
+    auto const begin = parse("", "SELECT a") + bind("") + execute();
+    for (bool const any : {true, false}) {
+        for (bool const flushes : {true, false}) {
+            checked_relay r;
+            r.check.old_label = any ? "happy" : "";
+            r.client(begin + (flushes ? flush() : ""));
+            r.server(frame('1') + of_parameter);
+            CHECK(r.machine.holding() == (!any || flushes));
+            if (r.machine.holding()) continue;
+            r.client(bind("") + execute() + sync_message());
+            r.server(ready());
+            REQUIRE(r.machine.holding());
+            CHECK_FALSE(r.machine.held().open);
+            CHECK(r.machine.held().request == begin + bind("") + execute() + sync_message());
+        }
+    }
 }
 
 TEST_CASE("a text that has to be asked about waits, with all behind it, in pieces of every size") {

@@ -106,6 +106,8 @@ class heal_machine {
     void read_parse(std::uint32_t index);
     void find_statement(base::byte_view name);
     void find_portal(base::byte_view name);
+    [[nodiscard]] base::byte_view sent_text() const;
+    [[nodiscard]] std::vector<std::uint32_t> const& sent_types() const;
     void find_repeated();
     [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
     [[nodiscard]] base::byte_view message(std::uint32_t index) const { return index < messages_.size() ? messages_[index] : base::byte_view{}; }

@@ -77,6 +77,7 @@ struct retry_request {
     std::vector<expected_answer> answers; ///< to all of its messages, in order
     std::uint32_t first{0};               ///< index, in the request, of the first of the client's messages among them
     std::uint32_t decisive{0};            ///< once this message of the request is answered, the retry has succeeded
+    std::optional<std::uint32_t> edited;  ///< index of the Parse that has another text now
     bool whole_text{false};               ///< several statements in the text: only its end tells
     bool as_it_was{false};                ///< not edited: whatever is answered is the client's answer
     bool heals_again{false};              ///< likewise, but where it fails it may be healed
@@ -274,7 +275,7 @@ class relay_machine {
     [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
     [[nodiscard]] bool may_be_of_a_batch(wire::error_view const& fields) const;
     [[nodiscard]] bool advance(char type);
-    void hold(base::byte_view frame, base::byte_view prefix, bool of_a_batch, std::uint32_t passed_on);
+    void hold(base::byte_view frame, base::byte_view prefix, bool may_go_on, std::uint32_t passed_on);
     void fail_request();
     void note_trouble(wire::error_view const& fields);
     void on_ready(char status);
@@ -401,6 +402,9 @@ class relay_machine {
 /// Whether an error of this kind may be one that a heal can answer. PostgreSQL must have raised it for the client's own text:
 /// from inside a function or trigger it is not the client's statement, and things may have happened.
 [[nodiscard]] bool is_drift(wire::error_view const& fields);
+
+/// Among those: the value of a parameter is no label of its enum. Its text has nothing to do with that, healed or not.
+[[nodiscard]] bool is_of_parameter(wire::error_view const& fields);
 
 /// Among those: a value that does not fit the schema. An application may well expect that, whatever its text is called.
 [[nodiscard]] bool is_of_the_values(wire::error_view const& fields);
