@@ -8,6 +8,8 @@
 #include "pgmend/healing/premise.hpp"
 #include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/rules/rule_set.hpp"
+#include "pgmend/sql/facts.hpp"
+#include "pgmend/sql/lexer.hpp"
 #include "pgmend/sql/names.hpp"
 #include "pgmend/sql/parse.hpp"
 
@@ -343,5 +345,13 @@ std::vector<expected_column> search::shape(sql::resolution const& meant) const {
 } // namespace
 
 verdict judge(question const& asked, knowledge const& known) { return search{asked, known}.run(); }
+
+bool is_never_healed(std::string_view sql) {
+    static constexpr std::string_view words[] = {"alter", "drop", "grant", "revoke", "comment", "reindex", "cluster", "reassign", "import", "security"};
+    auto const list = sql::scan(sql);
+    if (list.tokens.empty()) return false;
+    bool const first = std::any_of(std::begin(words), std::end(words), [&](auto word) { return sql::is_word(sql, list.tokens.front(), word); });
+    return first && !sql::classify(sql).several();
+}
 
 } // namespace pgmend::healing

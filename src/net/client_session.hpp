@@ -104,6 +104,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
         std::optional<std::uint32_t> in_place; ///< the message in whose place the good rows of one statement are bound
         std::string notice;    ///< a frame; empty: the usual one
         std::shared_ptr<healing::healed_text const> text; ///< what was sent
+        std::optional<session::retry_request> sent; ///< with the verification
+        bool schema_asked{false}; ///< the catalog is being read
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
         bool may_run_again{false}; ///< what ran before the failed statement
         std::chrono::steady_clock::time_point began{std::chrono::steady_clock::now()};
@@ -306,7 +308,10 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> exchange(std::string bytes, frame_listener listener);
     awaitable<bool> exchange_with(stream& server, std::string& carry, std::string bytes, frame_listener listener);
     awaitable<session::heal_machine::step> converse_with(session::heal_machine& machine, std::string bytes);
-    awaitable<catalog::schema_answer> refresh_schema();
+    void ask_for_schema();
+    awaitable<catalog::schema_answer> schema_asked_for();
+    awaitable<catalog::schema_answer> refresh_schema(healing_under_way& heal);
+    awaitable<bool> verify(healing_under_way& heal, catalog::snapshot const& now);
     void log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const;
     void note_retry();
     // statement_report.cpp: what is remembered of a drifted statement, for people
@@ -377,6 +382,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::string server_carry_; ///< the same from the server
     event schema_arrived_;
     std::optional<catalog::schema_answer> schema_answer_;
+    unsigned schema_asks_{0};              ///< so many times it was asked for
     event kept_arrived_;
     std::optional<base::result<void>> kept_; ///< the store's answer
     unsigned keeps_{0};                      ///< so many times it was asked

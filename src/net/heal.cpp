@@ -43,24 +43,34 @@ bool is_by_rules(healing::verdict const& it) {
 
 } // namespace
 
-awaitable<catalog::schema_answer> client_session::refresh_schema() {
+/// The answer comes on a thread of the source's own; the session may be gone by then, or have asked again.
+void client_session::ask_for_schema() {
     schema_answer_.reset();
-    // The answer comes on a thread of the source's own; the session may be gone by then.
-    auto answer = [weak = weak_from_this(), where = home_.get_executor()](catalog::schema_answer found) {
-        auto arrive = [weak, found = std::move(found)]() mutable {
+    auto answer = [weak = weak_from_this(), where = home_.get_executor(), number = ++schema_asks_](catalog::schema_answer found) {
+        auto arrive = [weak, number, found = std::move(found)]() mutable {
             auto const self = weak.lock();
-            if (!self) return;
+            if (!self || self->schema_asks_ != number) return;
             self->schema_answer_ = std::move(found);
             self->schema_arrived_.notify();
         };
         boost::asio::post(where, std::move(arrive));
     };
     home_.shared().schemas->refresh(identity_.database, std::move(answer));
+}
+
+awaitable<catalog::schema_answer> client_session::schema_asked_for() {
     while (!schema_answer_) {
         co_await schema_arrived_.wait();
         if (!server_.is_open()) co_return catalog::schema_answer{nullptr, "the session has ended"};
     }
     co_return std::move(*schema_answer_);
+}
+
+/// As it was read after the failure, or later.
+awaitable<catalog::schema_answer> client_session::refresh_schema(healing_under_way& heal) {
+    if (!std::exchange(heal.schema_asked, false)) ask_for_schema();
+    auto schema = co_await schema_asked_for();
+    co_return schema;
 }
 
 awaitable<bool> client_session::exchange(std::string bytes, frame_listener listener) {
@@ -131,6 +141,15 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
         heal.reason = machine.reason();
         co_return false;
     }
+    auto& judge = check_->judge();
+    if (healing::is_never_healed(machine.sql()) && !judge.rules().has_statements() && !judge.trips(judge.text(machine.sql()))) {
+        heal.reason = "ALTER, DROP, GRANT and the like are not healed";
+        co_return false;
+    }
+    if (heal.is_drift) { // it takes longer than the look at the session, and both are needed
+        ask_for_schema();
+        heal.schema_asked = true;
+    }
     auto const probed = co_await converse_with(machine, machine.begin(for_rows));
     heal.recovered = true;
     if (probed != step::probed) {
@@ -154,7 +173,7 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
             bool const split_up = co_await split(heal);
             co_return split_up;
         }
-        co_return home_.settings()->healing.healing_mode == healing::mode::heal;
+        co_return heal.sent || home_.settings()->healing.healing_mode == healing::mode::heal;
     }
     co_return false;
 }
@@ -189,7 +208,7 @@ void client_session::take_refusal(healing_under_way& heal, healing::refusal cons
 
 awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto& machine = heal.machine;
-    auto schema = co_await refresh_schema();
+    auto schema = co_await refresh_schema(heal);
     bool const by_rules_alone = !schema.schema;
     if (by_rules_alone) {
         heal.reason = "the catalog could not be read: " + schema.problem;
@@ -228,16 +247,26 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     heal.drifted = true;
     heal.plan = std::move(std::get<healing::plan>(verdict));
     heal.planned = true;
-    auto const verified = co_await converse_with(machine, machine.verify(heal.plan));
-    if (verified != step::verified) {
-        heal.reason = machine.reason();
-        co_return false;
-    }
+    if (!co_await verify(heal, schema.schema->current())) co_return false;
     heal.reason.clear();
     if (heal.plan.losses.empty() || home_.settings()->healing.healing_mode != healing::mode::heal) co_return true;
     auto problem = co_await keep_losses(heal);
     if (!problem) co_return true;
     heal.reason = std::move(*problem);
+    co_return false;
+}
+
+/// Whether PostgreSQL accepts the plan. Where that does no harm, the retry is on its way by then.
+awaitable<bool> client_session::verify(healing_under_way& heal, catalog::snapshot const& now) {
+    auto& machine = heal.machine;
+    bool const heals = home_.settings()->healing.healing_mode == healing::mode::heal && !heal.batch;
+    std::string bytes;
+    if (heals && machine.may_retry_at_once(heal.plan, now)) bytes = machine.verify_and_retry(heal.plan, heal.sent.emplace());
+    else bytes = machine.verify(heal.plan);
+    auto const verified = co_await converse_with(machine, std::move(bytes));
+    if (verified == step::verified) co_return true;
+    heal.reason = machine.reason();
+    if (auto const sent = std::exchange(heal.sent, std::nullopt)) (void)co_await converse_with(machine, machine.end_of_retry(*sent));
     co_return false;
 }
 
@@ -329,7 +358,8 @@ awaitable<bool> client_session::heal() {
     } else if (anew) {
         alive = co_await send_as_it_was(heal->machine, anew.get(), false);
     } else if (alive && again) {
-        auto const retry = heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
+        auto const retry = heal->sent                 ? std::move(*heal->sent)
+            : heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
             : !heal->values.empty()                       ? heal->machine.retry_with(heal->plan, heal->values)
             : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
                                                           : heal->machine.retry();
@@ -341,7 +371,7 @@ awaitable<bool> client_session::heal() {
         heal->text = retry.text;
         retried_ = std::move(heal);
         alive = co_await client_.write_all(at_once);
-        alive = alive && co_await server_.write_all(retry.bytes);
+        if (alive && !retried_->sent) alive = co_await server_.write_all(retry.bytes);
     } else if (alive && !heal->is_drift && !heal->batch) { // an error like any other
         alive = co_await give_up(*heal);
     } else if (alive) {

@@ -58,7 +58,7 @@ awaitable<bool> client_session::split(healing_under_way& heal) {
     auto& machine = heal.machine;
     auto const& view = machine.view();
     auto const& rows = *heal.batch;
-    auto const schema = co_await refresh_schema();
+    auto const schema = co_await refresh_schema(heal);
     if (!schema.schema) {
         heal.reason = "the catalog could not be read: " + schema.problem;
         co_return false;

@@ -1,5 +1,7 @@
 #include "pgmend/session/heal_machine.hpp"
 
+#include "pgmend/healing/undone.hpp"
+#include "pgmend/session/fallback.hpp"
 #include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/sql/lexer.hpp"
@@ -229,8 +231,13 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
                            phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
                            fields ? fields->code : base::byte_view{"?"}));
         aborted_ = true;
-        break;
+        if (!ahead_ || phase_ != phase::verifying) break;
+        passed_over_ = true;
+        return end_of_phase();
     }
+    case '3':
+        if (ahead_ && phase_ == phase::verifying) return end_of_phase(); // what follows answers the retry
+        break;
     case 't': {
         if (phase_ != phase::describing) break;
         wire::cursor in{body};
@@ -259,6 +266,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
 heal_machine::step heal_machine::end_of_phase() {
     switch (phase_) {
     case phase::aborting: return step::aborted;
+    case phase::ending: return step::refused;
     case phase::describing: return refused_ ? step::refused : step::probed;
     case phase::probing:
         if (refused_) return step::refused;
@@ -297,12 +305,43 @@ std::string heal_machine::verify(healing::plan plan) {
     plan_ = std::move(plan);
     verification_.emplace(*plan_, parameter_types_);
     phase_ = phase::verifying;
-    refused_ = outdated_ = false;
+    refused_ = outdated_ = passed_over_ = ahead_ = false;
     ready_pending_ = 1;
     std::string out;
     std::vector<expected_answer> answers;
     begin_transaction_again(out, answers);
     verification_->append(out);
+    wire::append_sync(out);
+    return out;
+}
+
+bool heal_machine::may_retry_at_once(healing::plan const& plan, catalog::snapshot const& now) const {
+    if (!possible_ || request_.guarded || edited() || !repeated_.empty() || plan.statements != 1 || plan.for_once()) return false;
+    bool const rows = std::any_of(plan.healed.begin(), plan.healed.end(), [](auto const& it) { return it.columns.has_value(); });
+    if (rows && (parse_ == earlier || !only_reads(plan.sql) || !healing::undone_by_rollback(plan.sql, now))) return false;
+    auto const count = [&](base::byte_view types) {
+        return std::count_if(messages_.begin(), messages_.end(), [&](auto frame) { return types.find(frame[0]) != base::byte_view::npos; });
+    };
+    return count("QP") == (parse_ == earlier ? 0 : 1) && count("B") <= 1 && count("E") <= 1 && count("S") <= 1 && count("FC") == 0;
+}
+
+std::string heal_machine::verify_and_retry(healing::plan plan, retry_request& again) {
+    auto out = verify(std::move(plan));
+    out.clear();
+    verification_->append(out);
+    if (request_.open) wire::append_frame(out, 'H', {}); // the client's Sync may be waiting for the outcome
+    ahead_ = true;
+    again = retry();
+    return out + again.bytes;
+}
+
+std::string heal_machine::end_of_retry(retry_request const& again) {
+    phase_ = phase::ending;
+    ready_pending_ = 1;
+    for (auto const& it : again.answers)
+        if (it.kind == request_kind::sync || (it.kind == request_kind::query && !passed_over_)) ++ready_pending_;
+    std::string out;
+    if (!statement_name_.empty() && parse_ != earlier) wire::append_close_statement(out, statement_name_); // the client does not know that it is there
     wire::append_sync(out);
     return out;
 }

@@ -325,3 +325,10 @@ TEST_CASE("a position in the healed text leads back to the original") {
 }
 
 } // namespace pgmend::healing
+
+TEST_CASE("what is never healed is told from its first word") {
+    for (auto const* sql : {"DROP TABLE users", "alter table users add column x int", " /* c */ GRANT SELECT ON users TO ann;", "COMMENT ON TABLE users IS 'x'"})
+        CHECK(pgmend::healing::is_never_healed(sql));
+    for (auto const* sql : {"", ";", "SELECT 1", "CREATE VIEW v AS SELECT email FROM users", "DROP TABLE a; SELECT email FROM users", "\"drop\""})
+        CHECK_FALSE(pgmend::healing::is_never_healed(sql));
+}

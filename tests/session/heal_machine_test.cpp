@@ -235,3 +235,109 @@ TEST_CASE("requests that are cut off or malformed are not healed") {
         CHECK_FALSE(heal_machine{request, {}}.possible());
     }
 }
+
+namespace {
+
+catalog::snapshot const nothing_known{{}, {}};
+auto const accepted = frame('1') + frame('t', "\0\0"s) + description("email", 16384, 25) + frame('3');
+
+/// Without a description: the statement answers with no rows.
+healing::plan write_for(std::string sql) {
+    auto plan = plan_for(std::move(sql));
+    plan.healed.front().columns.reset();
+    plan.healed.front().writes = true;
+    return plan;
+}
+
+} // namespace
+
+TEST_CASE("the retry goes with the verification, in the same transaction") {
+    auto const plan = plan_for("SELECT email_address AS email FROM users");
+    auto const request = failed(query("SELECT email FROM users"));
+    heal_machine machine{request, {}};
+    (void)feed(machine, probe_answer + probe_end);
+    REQUIRE(machine.may_retry_at_once(plan, nothing_known));
+    session::retry_request again;
+    auto const sent = machine.verify_and_retry(plan, again);
+    CHECK(again.bytes == query(plan.sql));
+    CHECK(sent.ends_with(again.bytes));
+    CHECK(sent.find(sync_message()) == std::string::npos);
+    CHECK(feed(machine, accepted) == step::verified);
+}
+
+TEST_CASE("before the client's Sync the server is asked to answer the verification") {
+    auto const plan = plan_for("SELECT email_address AS email FROM users");
+    auto const request = failed(parse("", "SELECT email FROM users") + bind("") + execute(), true);
+    heal_machine machine{request, {}};
+    (void)feed(machine, ready() + probe_answer + probe_end);
+    REQUIRE(machine.may_retry_at_once(plan, nothing_known));
+    session::retry_request again;
+    CHECK(machine.verify_and_retry(plan, again).ends_with(flush() + again.bytes));
+    CHECK(feed(machine, accepted) == step::verified);
+}
+
+TEST_CASE("a retry that went with a refused verification is ended") {
+    auto const plan = plan_for("SELECT email_address AS email FROM users");
+    session::retry_request again;
+    SECTION("PostgreSQL refuses the text, and passes over the rest") {
+        auto const request = failed(query("SELECT email FROM users"));
+        heal_machine machine{request, {}};
+        (void)feed(machine, probe_answer + probe_end);
+        (void)machine.verify_and_retry(plan, again);
+        CHECK(feed(machine, missing_column()) == step::refused);
+        CHECK(machine.end_of_retry(again) == sync_message());
+        CHECK(feed(machine, ready()) == step::refused);
+        CHECK(machine.outdated());
+    }
+    SECTION("the answer would have another shape, and is thrown away") {
+        auto const request = failed(query("SELECT email FROM users"));
+        heal_machine machine{request, {}};
+        (void)feed(machine, probe_answer + probe_end);
+        (void)machine.verify_and_retry(plan, again);
+        CHECK(feed(machine, frame('1') + frame('t', "\0\0"s) + description("email_address", 16384, 25) + frame('3')) == step::refused);
+        CHECK(machine.end_of_retry(again) == sync_message());
+        CHECK(feed(machine, description("email_address", 16384, 25) + data_row({"x"}) + complete("SELECT 1") + ready()) == step::need_more);
+        CHECK(feed(machine, ready()) == step::refused);
+        CHECK_FALSE(machine.outdated());
+    }
+    SECTION("what was prepared on the way is gone again") {
+        auto const request = failed(parse("s", "SELECT email FROM users") + sync_message());
+        heal_machine machine{request, {}};
+        (void)feed(machine, probe_answer + probe_end);
+        (void)machine.verify_and_retry(plan, again);
+        CHECK(feed(machine, frame('1') + frame('t', "\0\0"s) + frame('n') + frame('3')) == step::refused);
+        CHECK(machine.end_of_retry(again) == close_statement("s") + sync_message());
+        CHECK(feed(machine, frame('1') + ready() + frame('3')) == step::need_more);
+        CHECK(feed(machine, ready()) == step::refused);
+    }
+}
+
+TEST_CASE("a retry waits for the verification where it could do something that the answer's shape does not allow") {
+    auto const at_once = [](session::failed_request const& request, healing::plan const& plan) {
+        heal_machine machine{request, {}};
+        (void)feed(machine, probe_answer + data_row({"3", "0", "SELECT email FROM users", "{}"}) + probe_end);
+        return machine.may_retry_at_once(plan, nothing_known);
+    };
+    auto const plan = plan_for("SELECT email_address AS email FROM users");
+    auto const simple = failed(query("SELECT email FROM users"));
+    CHECK(at_once(simple, plan));
+    CHECK_FALSE(at_once(simple, plan_for("SELECT email_address AS email, nextval('s') FROM users")));
+    CHECK_FALSE(at_once(simple, plan_for("UPDATE users SET email_address = '' RETURNING email_address AS email")));
+    CHECK(at_once(simple, write_for("UPDATE users SET email_address = ''")));
+
+    auto several = plan;
+    several.statements = 2;
+    CHECK_FALSE(at_once(simple, several));
+    auto loses = write_for("UPDATE users SET email_address = ''");
+    loses.losses.emplace_back();
+    CHECK_FALSE(at_once(simple, loses));
+    auto guarded = simple;
+    guarded.guarded = true;
+    CHECK_FALSE(at_once(guarded, plan));
+
+    auto const prepared = failed(bind("s1") + execute() + sync_message());
+    CHECK_FALSE(at_once(prepared, plan)); // the client would be left with another statement
+    CHECK(at_once(prepared, write_for("UPDATE users SET email_address = ''")));
+    CHECK_FALSE(at_once(failed(parse("", "SELECT email FROM users") + bind("") + execute() + bind("") + execute() + sync_message()), plan));
+    CHECK_FALSE(at_once(failed(parse("", "SELECT email FROM users") + parse("b", "DELETE FROM users") + bind("b") + execute() + sync_message()), plan));
+}

@@ -37,6 +37,10 @@ struct knowledge {
 /// Cost: one parse, then a walk for each version kept.
 [[nodiscard]] verdict judge(question const& asked, knowledge const& known);
 
+/// One statement of a kind that `judge` refuses whatever the schema is or was, a rule on the whole statement aside: ALTER, DROP, GRANT and the like. Told from
+/// its first word: false says nothing.
+[[nodiscard]] bool is_never_healed(std::string_view sql);
+
 /// `position` (1-based, in characters of `plan.sql`) as a position in the text before the edits; a position inside an
 /// edit becomes the edit's beginning.
 [[nodiscard]] std::uint32_t original_position(plan const& healed, std::string_view original, std::uint32_t position);

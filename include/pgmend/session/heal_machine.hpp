@@ -60,6 +60,14 @@ class heal_machine {
     /// What to send to have the plan checked.
     [[nodiscard]] std::string verify(healing::plan plan);
 
+    /// Whether the retry may go with the question: of one statement that is executed once, what PostgreSQL does not accept it passes over with all that follows;
+    /// and where it would answer in another shape, nothing has happened, as it only reads. Otherwise such an answer would come too late.
+    [[nodiscard]] bool may_retry_at_once(healing::plan const& plan, catalog::snapshot const& now) const;
+    /// verify() and retry() in one: `again`, without its bytes being sent once more, is for after verified.
+    [[nodiscard]] std::string verify_and_retry(healing::plan plan, retry_request& again);
+    /// After that was refused: ends what is left of the retry. Leads to refused again, with the same reason.
+    [[nodiscard]] std::string end_of_retry(retry_request const& again);
+
     /// After verified: the client's request again, edited.
     [[nodiscard]] retry_request retry();
     /// The client's request again, as it was: for a failure of what had been sent edited. `anew` (may be null): what its statement is to be prepared from
@@ -99,7 +107,7 @@ class heal_machine {
     [[nodiscard]] bool in_transaction() const { return request_.guarded; }
 
   private:
-    enum class phase : std::uint8_t { probing, describing, verifying, aborting };
+    enum class phase : std::uint8_t { probing, describing, verifying, ending, aborting };
     static constexpr std::uint32_t earlier = 0xffffffff; ///< prepared by an earlier request
 
     void read_request();
@@ -133,6 +141,8 @@ class heal_machine {
     bool begun_{false};
     bool aborted_{false};
     bool outdated_{false};
+    bool ahead_{false};                 // the retry goes with the verification
+    bool passed_over_{false};           // by the server, as it refused the text
     bool left_block_{false};            // the one that the request began
     base::byte_view block_;             // by this text
     bool repeats_earlier_{false};       // a statement of an earlier request would have to run again
