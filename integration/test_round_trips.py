@@ -174,3 +174,21 @@ def test_a_driver_sees_nothing_of_it(postgres, start_pgmend, database):
             for i in range(20):
                 connection.execute("UPDATE accounts SET email = email || 'c' WHERE id = %s", (i,))
         assert connection.execute("SELECT DISTINCT email FROM accounts").fetchall() == [("bc",)]
+
+
+@pytest.mark.parametrize("text, more", ((READ, 0), (WRITE, 0), (WRITE + " RETURNING email", 1)), ids=("read", "write", "returning"))
+@pytest.mark.parametrize("send", (raw.query, raw.extended), ids=("simple", "extended"))
+def test_after_a_failure(postgres, start_pgmend, database, turns, send, text, more):
+    """The failure itself is one; the retry goes with the verification where the answer's shape cannot come too late; a session is looked at once."""
+    postgres.run("CREATE TABLE accounts (id int PRIMARY KEY, email text, phone text)", "INSERT INTO accounts VALUES (1, 'old', '1')", database=database)
+    proxy = start_pgmend(backend={"port": turns.port}, control=f"user=postgres port={postgres.port}", workers=1, watch={"poll": "1h"}, healing={"notice": False})
+    harness.know(proxy, database)
+    with raw.Client(proxy.port).log_in("postgres", database) as client:
+        postgres.run("ALTER TABLE accounts RENAME COLUMN email TO address", database=database)
+        turns.take()
+        assert raw.error_of(client.ask(send(text))) is None
+        assert turns.take() == 3 + more
+        postgres.run("ALTER TABLE accounts RENAME COLUMN phone TO number", database=database)
+        assert raw.error_of(client.ask(send(text.replace("email", "phone")))) is None
+        assert turns.take() == 2 + more
+    harness.wait_until(lambda: [event["tier"] for event in proxy.events("statement.healed")] == [2, 2], "both are logged, as healed after a failure")

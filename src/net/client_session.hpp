@@ -106,6 +106,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         std::shared_ptr<healing::healed_text const> text; ///< what was sent
         std::optional<session::retry_request> sent; ///< with the verification
         bool schema_asked{false}; ///< the catalog is being read
+        bool unprobed{false};     ///< the session's view is taken to be what it was
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
         bool may_run_again{false}; ///< what ran before the failed statement
         std::chrono::steady_clock::time_point began{std::chrono::steady_clock::now()};
@@ -311,6 +312,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     void ask_for_schema();
     awaitable<catalog::schema_answer> schema_asked_for();
     awaitable<catalog::schema_answer> refresh_schema(healing_under_way& heal);
+    awaitable<bool> find_view(healing_under_way& heal, catalog::history const* schema);
     awaitable<bool> verify(healing_under_way& heal, catalog::snapshot const& now);
     void log_heal(std::string_view event, healing_under_way const& heal, std::string_view reason) const;
     void note_retry();

@@ -150,11 +150,14 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
         ask_for_schema();
         heal.schema_asked = true;
     }
-    auto const probed = co_await converse_with(machine, machine.begin(for_rows));
+    heal.unprobed = heal.is_drift && !for_rows && !heal.batch && machine.needs_no_probe() && check_->knows_view();
     heal.recovered = true;
-    if (probed != step::probed) {
-        heal.reason = machine.reason();
-        co_return false;
+    if (!heal.unprobed) {
+        auto const probed = co_await converse_with(machine, machine.begin(for_rows));
+        if (probed != step::probed) {
+            heal.reason = machine.reason();
+            co_return false;
+        }
     }
     if (unread) look_for_batch(heal);
     if (!heal.is_drift || !machine.possible()) {
@@ -209,6 +212,7 @@ void client_session::take_refusal(healing_under_way& heal, healing::refusal cons
 awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto& machine = heal.machine;
     auto schema = co_await refresh_schema(heal);
+    if (heal.unprobed && !co_await find_view(heal, schema.schema.get())) co_return false;
     bool const by_rules_alone = !schema.schema;
     if (by_rules_alone) {
         heal.reason = "the catalog could not be read: " + schema.problem;
@@ -253,6 +257,23 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto problem = co_await keep_losses(heal);
     if (!problem) co_return true;
     heal.reason = std::move(*problem);
+    co_return false;
+}
+
+/// What names mean in the session, with the catalog at hand (may be null).
+awaitable<bool> client_session::find_view(healing_under_way& heal, catalog::history const* schema) {
+    auto& machine = heal.machine;
+    if (auto const* const known = schema != nullptr ? check_->known_view(*schema) : nullptr) {
+        auto view = *known;
+        view.client_encoding = relay_.client_encoding();
+        view.standard_conforming_strings = relay_.standard_conforming_strings();
+        machine.know(std::move(view));
+        co_return true;
+    }
+    heal.unprobed = false;
+    auto const probed = co_await converse_with(machine, machine.begin());
+    if (probed == step::probed) co_return true;
+    heal.reason = machine.reason();
     co_return false;
 }
 
@@ -482,6 +503,8 @@ void client_session::note_retry() {
     }
     if (auto const statement = machine.statement(); healed && statement && !text->plan.for_once())
         check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view(), machine.sqlstate() == wire::sqlstate::feature_not_supported);
+    // Behind one statement that changes nothing for the session its view is what it was.
+    if (healed && text->plan.statements == 1 && !machine.in_transaction() && !check_->judge().text(machine.sql()).changes_session) check_->learn(machine.view());
     // One that PostgreSQL had accepted, in another shape (0A000), goes on as it is in other sessions.
     if (healed && !text->plan.for_once() && machine.sqlstate() != wire::sqlstate::feature_not_supported)
         check_->judge().learn(machine.sql(), machine.view(), check_->circumstances(), machine.parameter_types(), std::move(text), std::chrono::steady_clock::now());

@@ -429,6 +429,13 @@ void statement_check::learn(healing::session_view view) {
     number_ = 0;
 }
 
+healing::session_view const* statement_check::known_view(catalog::history const& schema) const {
+    if (!knows_view()) return nullptr;
+    auto names = view_->search_path;
+    std::sort(names.begin(), names.end());
+    return schema.touched_since(view_generation_).any_of(names) ? nullptr : &*view_;
+}
+
 /// The heal that was asked about. Where the probe has found another view than was gone by, the answers say nothing: they are asked for again.
 opinion* statement_check::asked_about(base::byte_view sql, std::vector<catalog::oid> const& types) {
     if (view_number() != asked_number_ || asked_at_ != judge_->stamp()) return nullptr;

@@ -47,6 +47,10 @@ class heal_machine {
     /// request began.
     [[nodiscard]] std::string begin(bool for_rows = false);
 
+    /// Whether begin() may be left out where the view of the session is known: the server is in no error state, and its answer would tell nothing else.
+    [[nodiscard]] bool needs_no_probe() const { return possible_ && !request_.open && !request_.guarded && parse_ != earlier; }
+    void know(healing::session_view view) { probe_ = session_probe{std::move(view)}; }
+
     /// One whole frame from the server. Asynchronous frames that the client shall get (ParameterStatus,
     /// NotificationResponse) are appended to `to_client`.
     [[nodiscard]] step on_server(base::byte_view frame, std::string& to_client);

@@ -62,6 +62,10 @@ class statement_check final : public preflight {
     [[nodiscard]] advice pass(base::byte_view sql);
     /// What a probe has told.
     void learn(healing::session_view view);
+    /// What the server has last told of the session, where nothing was sent since that may have changed it, and nothing up to `schema` has changed the schemas on
+    /// its path. Null: it has to be asked.
+    [[nodiscard]] healing::session_view const* known_view(catalog::history const& schema) const;
+    [[nodiscard]] bool knows_view() const { return view_.has_value() && !unsettled_; }
     /// What the verification of `consider`'s text has told. A reason where it was refused.
     void verified(base::byte_view sql, std::vector<catalog::oid> const& types, std::optional<std::string> refused);
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
