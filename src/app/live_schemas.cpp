@@ -37,7 +37,7 @@ base::result<std::shared_ptr<catalog::history const>> read_schema(control::watch
     watcher.start();
     auto const answer = std::make_shared<std::promise<catalog::schema_answer>>();
     auto arrived = answer->get_future();
-    watcher.refresh(database, [answer](catalog::schema_answer found) { answer->set_value(std::move(found)); });
+    watcher.refresh(database, {}, [answer](catalog::schema_answer found) { answer->set_value(std::move(found)); });
     if (arrived.wait_for(limit) != std::future_status::ready) watcher.stop(); // which answers
     auto found = arrived.get();
     watcher.stop();

@@ -35,7 +35,7 @@ void catalog_loop::unwatch(std::string const& name) {
     if (d.watches == 0 && d.served) wake(d);
 }
 
-void catalog_loop::refresh(std::string const& name, answer_type answer) {
+void catalog_loop::refresh(std::string const& name, std::vector<std::string> about, answer_type answer) {
     if (waiting_ >= settings_.most_waiting) {
         answer({nullptr, "too many statements wait for the catalog to be read"});
         return;
@@ -47,9 +47,13 @@ void catalog_loop::refresh(std::string const& name, answer_type answer) {
         return;
     }
     auto const deadline = now + settings_.answer_timeout;
-    d.next.push_back({std::move(answer), deadline});
-    d.look_everywhere = true;
-    if (d.cause.empty()) d.cause = "failure";
+    if (!about.empty() && d.schema) {
+        d.looks.push_back({std::move(answer), deadline, std::move(about)});
+    } else {
+        d.next.push_back({std::move(answer), deadline, {}});
+        d.look_everywhere = true;
+        if (d.cause.empty()) d.cause = "failure";
+    }
     // All wait equally long, so while others wait the timer is set to an earlier time already.
     if (waiting_++ == 0) arm_expiry(deadline);
     wake(d);
@@ -97,6 +101,7 @@ void catalog_loop::stop() {
     for (auto& [name, d] : databases_) {
         answer_all(d->current, {nullptr, "pgmend is stopping"});
         answer_all(d->next, {nullptr, "pgmend is stopping"});
+        answer_all(d->looks, {nullptr, "pgmend is stopping"});
     }
 }
 
@@ -126,7 +131,7 @@ void catalog_loop::answer_late() {
     std::deque<waiting_answer> late;
     std::optional<base::time_point> earliest;
     for (auto& [name, d] : databases_) {
-        for (auto* waiting : {&d->current, &d->next}) {
+        for (auto* waiting : {&d->current, &d->next, &d->looks}) {
             while (!waiting->empty() && waiting->front().deadline <= now) {
                 late.push_back(std::move(waiting->front()));
                 waiting->pop_front();

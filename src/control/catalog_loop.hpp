@@ -33,7 +33,8 @@ namespace pgmend::control {
 /// What makes it read again (`cause`): a notification of the event trigger; counters of writes, often; a look at all rows, now
 /// and then; DDL that went through pgmend; a statement that failed; a connection that was lost, since nothing was seen meanwhile.
 ///
-/// A refresh waits for the next reading to begin, shares it with all that came meanwhile, and is answered at its end, or
+/// A refresh about some names reads what has to do with them (a millisecond), ahead of everything else, and all of it follows where that has changed.
+/// Another one waits for the next reading to begin, shares it with all that came meanwhile, and is answered at its end, or
 /// with a problem when its time is over, even if the reading is still under way. One coroutine serves a database, so its
 /// connection needs no locks. Owned by catalog_watcher; every call on the watcher's thread; nothing here blocks.
 class catalog_loop {
@@ -49,7 +50,7 @@ class catalog_loop {
     void start();
     void watch(std::string const& name);
     void unwatch(std::string const& name);
-    void refresh(std::string const& name, answer_type answer);
+    void refresh(std::string const& name, std::vector<std::string> about, answer_type answer);
     void hint_changed(std::string const& name);
     void reconfigure(watcher_settings settings);
     [[nodiscard]] std::vector<watched_database> describe() const;
@@ -67,6 +68,7 @@ class catalog_loop {
     struct waiting_answer {
         answer_type answer;
         base::time_point deadline;
+        std::vector<std::string> about; ///< of looks
     };
 
     struct adoption_offer {
@@ -87,6 +89,7 @@ class catalog_loop {
         std::shared_ptr<catalog::history const> schema; ///< null until the first reading
         bool was_published{false};
         std::optional<catalog::database_identity> kept; ///< the store was asked for it, and may be given more versions
+        std::deque<waiting_answer> looks;   ///< wait for a reading of some objects to begin
         std::deque<waiting_answer> next;    ///< wait for a reading to begin
         std::deque<waiting_answer> current; ///< wait for the reading that is under way to end
         std::unique_ptr<catalog_reader> reader;
@@ -122,6 +125,7 @@ class catalog_loop {
     pg::task<void> sleep(database* d, base::time_point until);
     pg::task<void> wait(database* d, base::time_point until);
     pg::task<void> look(database* d);
+    pg::task<void> look_up(database* d);
     pg::task<void> reload(database* d, bool parts);
     pg::task<pg::result<catalog_reader::reading>> read(database* d, changed_objects what);
     pg::task<pg::result<void>> open(database* d);

@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace pgmend::control {
 
@@ -52,7 +53,7 @@ void catalog_loop::on_served(database& d, std::exception_ptr broken) {
         }
         on_failed(d, e);
     }
-    if (d.wants_reading() || d.watches > 0) wake(d);
+    if (d.wants_reading() || !d.looks.empty() || d.watches > 0) wake(d);
 }
 
 pg::task<void> catalog_loop::sleep(database* d, base::time_point until) {
@@ -67,7 +68,10 @@ pg::task<void> catalog_loop::serve(database* d) {
             want_reading(*d, "settings");
         }
         auto const now = base::steady::now();
-        if (d->wants_reading()) {
+        if (!d->looks.empty()) {
+            if (d->schedule.earliest_of_parts() <= now || !d->reader) co_await look_up(d);
+            else co_await wait(d, d->schedule.earliest_of_parts());
+        } else if (d->wants_reading()) {
             bool const parts = parts_first(*d, now);
             auto const earliest = parts ? d->schedule.earliest_of_parts() : d->schedule.earliest();
             if (earliest <= now) co_await reload(d, parts);
@@ -149,6 +153,31 @@ pg::task<void> catalog_loop::look(database* d) {
     } else if (*moved) {
         want_reading(*d, "counters");
     }
+}
+
+/// For statements that failed: what has to do with the names in them. Where that cannot be told, they wait for a reading of everything.
+pg::task<void> catalog_loop::look_up(database* d) {
+    auto waiting = std::exchange(d->looks, {});
+    std::vector<std::string> names;
+    for (auto const& it : waiting) names.insert(names.end(), it.about.begin(), it.about.end());
+    std::ranges::sort(names);
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    d->current = std::move(waiting);
+    auto found = pg::result<catalog_reader::reading>{catalog_reader::nothing()};
+    if (d->reader) found = co_await d->reader->read_called(d->schema, std::move(names), base::steady::now() + settings_.answer_timeout);
+    if (found && found->schema) {
+        d->schedule.on_loaded(found->took, base::steady::now(), false);
+        ++d->loads;
+        bool const changed = found->changed > 0;
+        accept(*d, *found, "failure");
+        if (changed) want_reading(*d, "failure");
+        co_return;
+    }
+    if (!found) d->reader.reset();
+    auto left = std::exchange(d->current, {}); // some were answered meanwhile, as their time was over
+    d->next.insert(d->next.begin(), std::make_move_iterator(left.begin()), std::make_move_iterator(left.end()));
+    d->look_everywhere = true;
+    note_cause(*d, "failure");
 }
 
 /// `parts`: only what the trigger told of; who waits for everything waits on.
@@ -257,7 +286,7 @@ void catalog_loop::accept(database& d, catalog_reader::reading const& r, std::st
     d.schema = kept;
     if (changed || forgot || !d.was_published) published_.publish(d.name, d.schema);
     d.was_published = true;
-    answer_all(d.current, {d.schema, {}});
+    answer_all(d.current, {d.schema, {}, r.complete, changed});
     d.in_vain = changed ? 0 : d.in_vain + (cause == "counters");
     if (before && before->current().identity() != r.schema->identity()) {
         d.namesake.clear();
@@ -310,6 +339,7 @@ void catalog_loop::on_failed(database& d, pg::error const& e) {
               {{"database", d.name}, {"problem", e.text}, {"sqlstate", e.sqlstate}, {"retry_ms", pause.count()}});
     answer_all(d.current, {nullptr, e.text});
     answer_all(d.next, {nullptr, e.text});
+    answer_all(d.looks, {nullptr, e.text});
 }
 
 } // namespace pgmend::control

@@ -88,7 +88,7 @@ pg::task<bool> catalog_loop::read_each(std::vector<std::string> names) {
         if (d.schema) continue;
         if (d.cause.empty()) d.cause = "start";
         auto const answered = std::make_shared<signal>(signal{timer_type{io_, base::time_point::max()}});
-        refresh(name, [answered](catalog::schema_answer const&) {
+        refresh(name, {}, [answered](catalog::schema_answer const&) {
             answered->given = true;
             answered->timer.cancel();
         });

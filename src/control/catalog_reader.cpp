@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <span>
 
 #include <fmt/format.h>
@@ -68,6 +69,7 @@ std::string prepare_statements(int version) {
                        " PREPARE pgmend_snapshot AS SELECT pg_catalog.txid_current_snapshot();"
                        " PREPARE pgmend_scan(pg_catalog.txid_snapshot) AS {scan};"
                        " PREPARE pgmend_dependents(pg_catalog.oid[], pg_catalog.oid[]) AS {dependents};"
+                       " PREPARE pgmend_namesakes(pg_catalog.name[], pg_catalog.oid[], pg_catalog.oid[], pg_catalog.oid[]) AS {namesakes};"
                        " PREPARE pgmend_some_relations(pg_catalog.oid[]) AS {relations} AND c.oid = ANY($1);"
                        " PREPARE pgmend_some_constraints(pg_catalog.oid[]) AS {constraints} AND o.conrelid = ANY($1);"
                        " PREPARE pgmend_some_indexes(pg_catalog.oid[]) AS {indexes} AND i.indrelid = ANY($1);"
@@ -78,7 +80,7 @@ std::string prepare_statements(int version) {
                        fmt::arg("indexes", unique_indexes_statement(version)), fmt::arg("types", types_statement(origin::user)),
                        fmt::arg("labels", labels_statement()), fmt::arg("functions", functions_statement(version)),
                        fmt::arg("schemas", schemas_statement()), fmt::arg("counters", write_counters()),
-                       fmt::arg("scan", scan_statement(version)), fmt::arg("dependents", dependents_statement()),
+                       fmt::arg("scan", scan_statement(version)), fmt::arg("dependents", dependents_statement()), fmt::arg("namesakes", namesakes_statement()),
                        fmt::arg("some_labels", labels_statement("e.enumtypid = ANY($1)")));
 }
 
@@ -97,6 +99,13 @@ std::string execute_for(changed_objects const& which) {
 
 constexpr std::size_t object_answers = 6;
 
+/// `{"a","b"}`, as a literal of type name[]. Nothing where one cannot be written so simply.
+std::optional<std::string> names_literal(std::vector<std::string> const& names) {
+    bool const plain = std::ranges::none_of(names, [](auto const& it) { return it.find_first_of("\"'\\") != std::string::npos; });
+    if (!plain) return std::nullopt;
+    return names.empty() ? "'{}'" : fmt::format("'{{\"{}\"}}'", fmt::join(names, "\",\""));
+}
+
 fresh_objects to_objects(std::span<pg::rows const> answers) {
     fresh_objects fresh;
     relation_rows rows;
@@ -107,6 +116,11 @@ fresh_objects to_objects(std::span<pg::rows const> answers) {
     fresh.types = to_types(answers[3], &answers[4]);
     fresh.functions = to_functions(answers[5]);
     return fresh;
+}
+
+bool are_same(std::vector<catalog::snapshot::schema_ptr> read, std::vector<catalog::snapshot::schema_ptr> const& known) {
+    std::ranges::sort(read, {}, [](auto const& it) { return it->id; });
+    return std::ranges::equal(read, known, [](auto const& a, auto const& b) { return *a == *b; });
 }
 
 pg::error unexpected(char const* what) {
@@ -253,6 +267,48 @@ pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_named(snapsho
     if (reaches_expressions(*before, differences)) co_return nothing();
     auto r = made_of(before, differences, false);
     if (r.schema->has_double_names(differences)) co_return nothing();
+    co_return r;
+}
+
+/// What none of these names has to do with may have changed too; the next complete reading finds it.
+pg::task<pg::result<catalog_reader::reading>> catalog_reader::read_called(std::shared_ptr<catalog::history const> known, std::vector<std::string> names,
+                                                                          base::time_point deadline) {
+    auto const before = known->versions().back();
+    if (moment_.empty() || before->identity() != identity_) co_return nothing();
+    auto const began = base::steady::now();
+    auto const called = objects_called(*known, names);
+    catalog::replacements const none;
+    if (called.what.size() == 0) co_return made_of(before, none, false); // they mean nothing, and never did
+    auto const list = names_literal(called.names);
+    auto what = with_dependents(called.what, *before);
+    if (!list || what.size() > most_named) co_return nothing();
+    auto const relations = array_literal(what.relations), types = array_literal(what.types), functions = array_literal(what.functions);
+    auto const sql = fmt::format("EXECUTE pgmend_namesakes({}, {}, {}, {}); EXECUTE pgmend_dependents({}, {}); EXECUTE pgmend_schemas; {}", *list, relations, types,
+                                 functions, relations, types, execute_for(what));
+    auto const answer = co_await connection_.query(sql, deadline);
+    if (!answer) co_return answer.error();
+    auto const& answers = *answer;
+    if (answers.size() != 3 + object_answers) co_return unexpected("objects of some names");
+    auto fresh = to_objects(std::span{answers}.subspan(3));
+    auto more = to_changed(answers[0]);
+    more.add(to_changed(answers[1]));
+    if (what.add_new(more)) {
+        if (what.size() > most_named) co_return nothing();
+        auto all = co_await read_objects(what, {}, deadline);
+        if (!all) co_return all.error();
+        fresh = std::move(*all);
+    }
+    for (auto const& it : fresh.relations) { // a type that came with a change is not known yet
+        for (auto const& column : it->columns) {
+            if (column.type >= catalog::first_user_oid && before->find_type(column.type) == nullptr) co_return nothing();
+        }
+    }
+    bool const same_schemas = are_same(to_schemas(answers[2]), before->schemas());
+    auto differences = compare(*before, what, std::move(fresh));
+    if (!same_schemas || reaches_expressions(*before, differences)) co_return nothing();
+    auto r = made_of(before, differences, false);
+    if (r.schema->has_double_names(differences)) co_return nothing();
+    r.took = base::steady::now() - began;
     co_return r;
 }
 

@@ -3,6 +3,7 @@
 
 #include "changed_objects.hpp"
 
+#include "pgmend/catalog/history.hpp"
 #include "pgmend/catalog/snapshot.hpp"
 #include "pgmend/pg/pg_connection.hpp"
 
@@ -43,6 +44,12 @@ class catalog_reader {
     ///   else                            everything; also where the ways above contradict themselves
     pg::task<pg::result<reading>> read(std::shared_ptr<catalog::snapshot const> before, changed_objects what, base::time_point deadline);
 
+    /// What has one of these names (sorted), or had one in a version that is known, with what those objects rest on. Without a schema: that takes a reading of
+    /// everything.
+    pg::task<pg::result<reading>> read_called(std::shared_ptr<catalog::history const> known, std::vector<std::string> names, base::time_point deadline);
+
+    static reading nothing(); ///< no schema: read everything instead
+
     /// Until somebody notifies the channel of pgmend's event trigger (what they named), the deadline, or an interrupt of the
     /// connection (nothing).
     pg::task<pg::result<changed_objects>> wait_for_change(base::time_point deadline);
@@ -64,7 +71,6 @@ class catalog_reader {
 
     pg::task<pg::result<void>> read_constants(base::time_point deadline);
     pg::task<pg::result<reading>> read_all(snapshot_ptr before, base::time_point deadline);
-    static reading nothing(); ///< no schema: read everything instead
     static reading made_of(snapshot_ptr const& before, catalog::replacements const& what, bool complete);
     pg::task<pg::result<reading>> read_named(snapshot_ptr before, changed_objects what, base::time_point deadline);
     pg::task<pg::result<reading>> read_newer(snapshot_ptr before, base::time_point deadline);

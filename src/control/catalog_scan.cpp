@@ -87,6 +87,18 @@ std::string dependents_statement() {
            " SELECT 't', t.typarray FROM pg_catalog.pg_type t WHERE t.oid = ANY(ARRAY(SELECT id FROM row_types)) AND t.typarray <> 0";
 }
 
+std::string namesakes_statement() {
+    auto const names = [](char const* column, char const* table, int ids) {
+        return fmt::format("$1 || ARRAY(SELECT k.{} FROM pg_catalog.{} k WHERE k.oid = ANY(${}))", column, table, ids);
+    };
+    return fmt::format("SELECT 'r', c.oid FROM pg_catalog.pg_class c WHERE c.relname = ANY({relations})"
+                       " AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND c.oid >= {first}"
+                       " UNION ALL SELECT 't', t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY({types}) AND t.oid >= {first}"
+                       " UNION ALL SELECT 'p', p.oid FROM pg_catalog.pg_proc p WHERE p.proname = ANY({functions}) AND p.oid >= {first}",
+                       fmt::arg("first", catalog::first_user_oid), fmt::arg("relations", names("relname", "pg_class", 2)),
+                       fmt::arg("types", names("typname", "pg_type", 3)), fmt::arg("functions", names("proname", "pg_proc", 4)));
+}
+
 changed_objects to_changed(pg::rows const& answer) {
     changed_objects found;
     for (std::size_t row = 0; row < answer.size(); ++row) found.add(to_char(answer.text(row, 0)), to_number<catalog::oid>(answer.text(row, 1)));

@@ -26,6 +26,8 @@ struct scan {
 /// With two parameters, the oids of relations and of types: those and what hangs on them: tables of indexes, tables that
 /// inherit, sequences that a column owns, row types, arrays.
 [[nodiscard]] std::string dependents_statement();
+/// With four parameters, names (name[]) and the oids of relations, types and functions: what has one of the names, or the name of one of those.
+[[nodiscard]] std::string namesakes_statement();
 [[nodiscard]] changed_objects to_changed(pg::rows const& answer);
 
 /// `{1,2}`, as a literal of type oid[].

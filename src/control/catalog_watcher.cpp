@@ -78,8 +78,8 @@ void catalog_watcher::unwatch(std::string const& database) {
     hand_over([this, database] { loop_->unwatch(database); });
 }
 
-void catalog_watcher::refresh(std::string const& database, std::function<void(catalog::schema_answer)> answer) {
-    if (!hand_over([this, database, answer] { loop_->refresh(database, answer); })) answer({nullptr, "pgmend is stopping"});
+void catalog_watcher::refresh(std::string const& database, std::vector<std::string> about, std::function<void(catalog::schema_answer)> answer) {
+    if (!hand_over([this, database, about = std::move(about), answer]() mutable { loop_->refresh(database, std::move(about), answer); })) answer({nullptr, "pgmend is stopping"});
 }
 
 std::shared_ptr<base::published<catalog::history> const> catalog_watcher::published(std::string const& database) {

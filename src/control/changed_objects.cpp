@@ -3,6 +3,7 @@
 #include "field_text.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace pgmend::control {
 
@@ -60,8 +61,10 @@ bool changed_objects::add_new(changed_objects const& more) {
     auto const before = size();
     append(relations, more.relations);
     append(types, more.types);
+    append(functions, more.functions);
     tidy(relations);
     tidy(types);
+    tidy(functions);
     return size() > before;
 }
 
@@ -111,6 +114,72 @@ changed_objects with_dependents(changed_objects what, catalog::snapshot const& k
     tidy(what.types);
     tidy(what.functions);
     return what;
+}
+
+namespace {
+
+/// Adds those of one kind.
+template <class T>
+void add_called(std::vector<std::shared_ptr<T const>> const& all, std::vector<std::string> const& names, std::vector<oid>& ids, std::vector<std::string>& found) {
+    for (auto const& o : all) {
+        if (o->id < catalog::first_user_oid || !std::ranges::binary_search(names, o->name)) continue;
+        ids.push_back(o->id);
+        found.push_back(o->name);
+    }
+}
+
+/// Types of users that these rest on, and tables of row types: until nothing is added.
+void add_foundations(changed_objects& what, catalog::snapshot const& now) {
+    std::set<oid> relations{what.relations.begin(), what.relations.end()};
+    std::set<oid> types{what.types.begin(), what.types.end()};
+    std::vector<oid> open_relations = what.relations, open_types = what.types;
+    auto const add_type = [&](oid id) {
+        if (id >= catalog::first_user_oid && types.insert(id).second) open_types.push_back(id);
+    };
+    for (auto const id : what.functions) {
+        auto const* const it = now.find_function(id);
+        if (it == nullptr) continue;
+        add_type(it->result);
+        for (auto const argument : it->arguments) add_type(argument);
+    }
+    while (!open_relations.empty() || !open_types.empty()) {
+        if (!open_relations.empty()) {
+            auto const* const it = now.find(open_relations.back());
+            open_relations.pop_back();
+            for (std::size_t i = 0; it != nullptr && i < it->columns.size(); ++i) add_type(it->columns[i].type);
+            continue;
+        }
+        auto const* const it = now.find_type(open_types.back());
+        open_types.pop_back();
+        if (it == nullptr) continue;
+        add_type(it->element);
+        add_type(it->base);
+        if (now.find(it->relation) != nullptr && relations.insert(it->relation).second) open_relations.push_back(it->relation);
+    }
+    what.relations.assign(relations.begin(), relations.end());
+    what.types.assign(types.begin(), types.end());
+}
+
+} // namespace
+
+called_objects objects_called(catalog::history const& known, std::vector<std::string> const& names) {
+    called_objects out;
+    auto const collect = [&](catalog::snapshot const& version) {
+        add_called(version.relations(), names, out.what.relations, out.names);
+        add_called(version.types(), names, out.what.types, out.names);
+        add_called(version.functions(), names, out.what.functions, out.names);
+    };
+    collect(known.current());
+    auto const& steps = known.steps();
+    for (std::size_t i = 1; i < steps.size(); ++i) { // what has lost its name did so in one of these
+        bool const touched = steps[i]->everything || std::ranges::any_of(steps[i]->names, [&](auto const& it) { return std::ranges::binary_search(names, it); });
+        if (touched) collect(*known.versions()[i - 1]);
+    }
+    for (auto* ids : {&out.what.relations, &out.what.types, &out.what.functions}) tidy(*ids);
+    std::ranges::sort(out.names);
+    out.names.erase(std::unique(out.names.begin(), out.names.end()), out.names.end());
+    add_foundations(out.what, known.current());
+    return out;
 }
 
 catalog::replacements compare(catalog::snapshot const& known, changed_objects const& asked, fresh_objects fresh) {

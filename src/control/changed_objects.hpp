@@ -1,6 +1,7 @@
 // What to read again of a catalog: by oid.
 #pragma once
 
+#include "pgmend/catalog/history.hpp"
 #include "pgmend/catalog/snapshot.hpp"
 
 #include <string>
@@ -21,7 +22,7 @@ struct changed_objects {
     [[nodiscard]] std::size_t size() const { return relations.size() + constraints.size() + types.size() + functions.size(); }
     void add(changed_objects const& more);
     void add(char kind, catalog::oid id); ///< r c t p; any other: anything
-    /// Of what has no doubles, as `with_dependents` makes it: adds relations and types, and tells whether any of those is new.
+    /// Of what has no doubles, as `with_dependents` makes it: adds relations, types and functions, and tells whether any of those is new.
     bool add_new(changed_objects const& more);
 };
 
@@ -36,6 +37,16 @@ struct change_notice {
 
 /// What goes with those objects in `known`: the table of an index or a constraint, the row type of a table and its array.
 [[nodiscard]] changed_objects with_dependents(changed_objects what, catalog::snapshot const& known);
+
+/// What is known by some names.
+struct called_objects {
+    changed_objects what;
+    std::vector<std::string> names; ///< those that anything has, or had; sorted
+};
+
+/// The objects that have one of these names (sorted) in the current version or had one in an earlier one, and what those rest on now: types of columns, what
+/// functions take and return, elements of arrays and bases of domains, tables of row types.
+[[nodiscard]] called_objects objects_called(catalog::history const& known, std::vector<std::string> const& names);
 
 /// The objects as they are now.
 struct fresh_objects {

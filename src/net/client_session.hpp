@@ -106,6 +106,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
         std::shared_ptr<healing::healed_text const> text; ///< what was sent
         std::optional<session::retry_request> sent; ///< with the verification
         bool schema_asked{false}; ///< the catalog is being read
+        bool whole_schema{false}; ///< all of it has to be
         bool unprobed{false};     ///< the session's view is taken to be what it was
         std::string proposed;  ///< the pattern of `plan`, where that waits for approval
         bool may_run_again{false}; ///< what ran before the failed statement
@@ -309,7 +310,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> exchange(std::string bytes, frame_listener listener);
     awaitable<bool> exchange_with(stream& server, std::string& carry, std::string bytes, frame_listener listener);
     awaitable<session::heal_machine::step> converse_with(session::heal_machine& machine, std::string bytes);
-    void ask_for_schema();
+    void ask_for_schema(healing_under_way& heal);
     awaitable<catalog::schema_answer> schema_asked_for();
     awaitable<catalog::schema_answer> refresh_schema(healing_under_way& heal);
     awaitable<bool> find_view(healing_under_way& heal, catalog::history const* schema);

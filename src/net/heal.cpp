@@ -36,6 +36,34 @@ constexpr int most_plans = 4;
 /// A client waits for a durable record, and its server connection with it.
 constexpr std::chrono::seconds most_store_patience{5};
 
+/// Past so many names all of the catalog is read.
+constexpr std::size_t most_names = 300;
+
+/// What it is enough to know of the catalog for a failure that is one of names: then `is_enough` says whether it was. None: everything.
+std::vector<std::string> names_to_look_up(session::heal_machine const& machine) {
+    static constexpr base::byte_view of_names[] = {wire::sqlstate::undefined_column, wire::sqlstate::undefined_table, wire::sqlstate::ambiguous_column,
+                                                   wire::sqlstate::undefined_object, wire::sqlstate::undefined_function};
+    bool const of_these = std::find(std::begin(of_names), std::end(of_names), machine.sqlstate()) != std::end(of_names);
+    if (!of_these || !machine.repeated().empty()) return {};
+    auto names = healing::identifiers(machine.sql());
+    if (names.size() > most_names) names.clear();
+    return names;
+}
+
+/// Whether more of the catalog would not change what the planner says. A heal along lineage rests on the objects that the text names, and on what has their
+/// names; a name that is as unknown as it was before has no history. Rules may be about other names.
+bool is_enough(catalog::schema_answer const& read, healing::verdict const& it, rules::rule_set const& rules, base::byte_view sql) {
+    if (read.whole) return true;
+    auto const names = healing::identifiers(sql);
+    bool const concern = rules.has_statements() || std::any_of(names.begin(), names.end(), [&](auto const& name) {
+                             return std::binary_search(rules.names().begin(), rules.names().end(), name);
+                         });
+    if (concern) return false;
+    if (auto const* const plan = std::get_if<healing::plan>(&it)) return plan->evidence == healing::evidence::lineage;
+    auto const* const refused = std::get_if<healing::refusal>(&it);
+    return refused != nullptr && refused->kind == healing::refusal_kind::forward_drift && !read.changed;
+}
+
 bool is_by_rules(healing::verdict const& it) {
     auto const* const plan = std::get_if<healing::plan>(&it);
     return plan != nullptr && (plan->evidence == healing::evidence::rule || plan->evidence == healing::evidence::migration);
@@ -44,7 +72,8 @@ bool is_by_rules(healing::verdict const& it) {
 } // namespace
 
 /// The answer comes on a thread of the source's own; the session may be gone by then, or have asked again.
-void client_session::ask_for_schema() {
+void client_session::ask_for_schema(healing_under_way& heal) {
+    heal.schema_asked = true;
     schema_answer_.reset();
     auto answer = [weak = weak_from_this(), where = home_.get_executor(), number = ++schema_asks_](catalog::schema_answer found) {
         auto arrive = [weak, number, found = std::move(found)]() mutable {
@@ -55,7 +84,7 @@ void client_session::ask_for_schema() {
         };
         boost::asio::post(where, std::move(arrive));
     };
-    home_.shared().schemas->refresh(identity_.database, std::move(answer));
+    home_.shared().schemas->refresh(identity_.database, heal.whole_schema ? std::vector<std::string>{} : names_to_look_up(heal.machine), std::move(answer));
 }
 
 awaitable<catalog::schema_answer> client_session::schema_asked_for() {
@@ -68,8 +97,9 @@ awaitable<catalog::schema_answer> client_session::schema_asked_for() {
 
 /// As it was read after the failure, or later.
 awaitable<catalog::schema_answer> client_session::refresh_schema(healing_under_way& heal) {
-    if (!std::exchange(heal.schema_asked, false)) ask_for_schema();
+    if (!heal.schema_asked) ask_for_schema(heal);
     auto schema = co_await schema_asked_for();
+    heal.schema_asked = false;
     co_return schema;
 }
 
@@ -142,14 +172,12 @@ awaitable<bool> client_session::try_heal(healing_under_way& heal) {
         co_return false;
     }
     auto& judge = check_->judge();
+    bool const text_known = !machine.sql().empty(); // else the look at the session tells it
     if (healing::is_never_healed(machine.sql()) && !judge.rules().has_statements() && !judge.trips(judge.text(machine.sql()))) {
         heal.reason = "ALTER, DROP, GRANT and the like are not healed";
         co_return false;
     }
-    if (heal.is_drift) { // it takes longer than the look at the session, and both are needed
-        ask_for_schema();
-        heal.schema_asked = true;
-    }
+    if (heal.is_drift && text_known) ask_for_schema(heal); // meanwhile the session is looked at
     heal.unprobed = heal.is_drift && !for_rows && !heal.batch && machine.needs_no_probe() && check_->knows_view();
     heal.recovered = true;
     if (!heal.unprobed) {
@@ -232,6 +260,11 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     auto question = machine.question();
     question.who = check_->circumstances();
     auto verdict = healing::judge(question, knowledge_of(*schema.schema));
+    if (!is_enough(schema, verdict, check_->judge().rules(), machine.sql())) {
+        heal.whole_schema = true;
+        bool const planned = co_await plan_and_verify(heal);
+        co_return planned;
+    }
     if (by_rules_alone && !is_by_rules(verdict)) co_return false; // nothing is known of what was before
     if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
         heal.drifted = refused->kind != healing::refusal_kind::not_drift;

@@ -28,7 +28,7 @@ control::watcher_settings settings_for(unsigned short port) {
 
 std::future<catalog::schema_answer> ask(control::catalog_watcher& watcher, std::string const& database) {
     auto const promise = std::make_shared<std::promise<catalog::schema_answer>>();
-    watcher.refresh(database, [promise](catalog::schema_answer a) { promise->set_value(std::move(a)); }); // throws if twice
+    watcher.refresh(database, {}, [promise](catalog::schema_answer a) { promise->set_value(std::move(a)); }); // throws if twice
     return promise->get_future();
 }
 

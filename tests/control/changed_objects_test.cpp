@@ -123,3 +123,26 @@ TEST_CASE("the name of a type is part of an index's expression, a new type is no
     CHECK_FALSE(reaches_expressions(known, added));
     CHECK_FALSE(reaches_expressions(two_tables(), renamed));
 }
+
+TEST_CASE("what had a name is found in every version that is known, with what it rests on now") {
+    auto const renamed = [](oid id, std::string name, oid column_type) {
+        auto r = table(id, std::move(name));
+        r->columns.push_back({.number = 1, .name = "x", .type = column_type});
+        return r;
+    };
+    catalog::contents before;
+    before.relations = {renamed(20000, "a", 30002), table(20001, "b")};
+    before.types = {type(30002, "mood"), type(30003, "state")};
+    auto const first = std::make_shared<catalog::snapshot const>(catalog::database_identity{"1", 2}, before);
+    auto after = before;
+    after.relations = {renamed(20000, "c", 30003), table(20001, "b")};
+    auto const known = catalog::history::with(std::make_shared<catalog::history const>(first), std::make_shared<catalog::snapshot const>(catalog::database_identity{"1", 2}, after));
+
+    auto const old = objects_called(*known, {"a", "nothing"});
+    CHECK(old.what.relations == ids{20000});
+    CHECK(old.what.types == ids{30003});
+    CHECK(old.names == std::vector<std::string>{"a"});
+    CHECK(objects_called(*known, {"c"}).what.relations == ids{20000});
+    CHECK(objects_called(*known, {"mood"}).what.types == ids{30002});
+    CHECK(objects_called(*known, {"nothing", "x"}).what.size() == 0);
+}

@@ -95,6 +95,8 @@ class history {
 struct schema_answer {
     std::shared_ptr<history const> schema; ///< null where the catalog could not be read
     std::string problem;                   ///< then: why, for the log
+    bool whole{true};                      ///< else only what was asked about is as it was read just now
+    bool changed{false};                   ///< by that reading
 };
 
 /// Port: reads catalogs. Implemented by control::catalog_watcher; called from any thread.
@@ -110,7 +112,11 @@ class schema_source {
 
     /// Reads the catalog again, beginning after this call, and answers with what is known then. The answer comes
     /// exactly once, within a bounded time, on a thread of the source's own: hand it on, do no work there.
-    virtual void refresh(std::string const& database, std::function<void(schema_answer)> answer) = 0;
+    ///
+    /// `about` (not empty): names of which it is enough to know what has them, what had one of them in a version that is known, and what those objects
+    /// rest on; names of which nothing is known are passed over. That takes a millisecond, all of a large catalog much longer. Where it cannot be done so, the
+    /// answer is whole.
+    virtual void refresh(std::string const& database, std::vector<std::string> about, std::function<void(schema_answer)> answer) = 0;
 
     /// Where every version of this database's schema is published, also while nobody asks; holds null until the first one
     /// is known. The same object for as long as somebody holds it. Cheap, but not for every statement: keep a reader.

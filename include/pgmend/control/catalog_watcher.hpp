@@ -64,7 +64,7 @@ class catalog_watcher final : public catalog::schema_source {
 
     void watch(std::string const& database) override;
     void unwatch(std::string const& database) override;
-    void refresh(std::string const& database, std::function<void(catalog::schema_answer)> answer) override;
+    void refresh(std::string const& database, std::vector<std::string> about, std::function<void(catalog::schema_answer)> answer) override;
     std::shared_ptr<base::published<catalog::history> const> published(std::string const& database) override;
     void hint_changed(std::string const& database) override;
 
