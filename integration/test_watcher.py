@@ -429,3 +429,48 @@ def test_a_version_is_remembered_for_so_long_after_the_next_one_came(postgres: h
         harness.wait_until(lambda: known(proxy, database), "the schema is known")
         with pytest.raises(psycopg.errors.UndefinedColumn):
             client.execute("SELECT a FROM users")
+
+
+def test_after_a_failure_a_new_table_with_the_new_name_is_not_taken_for_the_old_one(postgres, start_pgmend, database):
+    """Only what has to do with the names in the statement is read then: also what has the name that they have got."""
+    postgres.run("CREATE SCHEMA app", "CREATE TABLE users (id int PRIMARY KEY, email text)", "INSERT INTO users VALUES (1, 'old')", database=database)
+    proxy = start_pgmend(control="user=postgres", watch={"poll": "1h"}, healing={"notice": False})
+    harness.know(proxy, database)
+    with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as client:
+        client.execute("SET search_path = app, public")
+        postgres.run("ALTER TABLE users RENAME TO clients", "CREATE TABLE app.clients (id int PRIMARY KEY, email text)", "INSERT INTO app.clients VALUES (1, 'other')",
+                     database=database)
+        assert client.execute("UPDATE users SET email = email || '.' WHERE id = 1").rowcount == 1
+        assert client.execute("SELECT email FROM users").fetchall() == [("old.",)]
+    assert postgres.run("SELECT email FROM app.clients", database=database) == [("other",)]
+
+
+def test_after_a_failure_views_types_and_functions_are_looked_up_too(postgres, start_pgmend, database):
+    postgres.run("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE users (id int PRIMARY KEY, email text, feels mood)", "INSERT INTO users VALUES (1, 'a', 'sad')",
+                 "CREATE VIEW addresses AS SELECT id, email FROM users", "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2'", database=database)
+    proxy = start_pgmend(control="user=postgres", watch={"poll": "1h"}, healing={"notice": False})
+    harness.know(proxy, database)
+    with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as client:
+        for ddl, text, rows in (
+            ("ALTER VIEW addresses RENAME COLUMN email TO address", "SELECT email FROM addresses", [("a",)]),
+            ("ALTER TYPE mood RENAME TO feeling", "SELECT 'sad'::mood = feels FROM users", [(True,)]),
+            ("ALTER FUNCTION twice(int) RENAME TO doubled", "SELECT twice(id) FROM users", [(2,)]),
+            ("ALTER TABLE users RENAME TO people", "SELECT users.email FROM users", [("a",)]),
+        ):
+            postgres.run(ddl, database=database)
+            assert client.execute(text).fetchall() == rows
+
+
+def test_a_statement_that_never_fitted_is_refused_by_what_its_names_mean(postgres, start_pgmend, database):
+    postgres.run("CREATE TABLE users (id int PRIMARY KEY, email text)", database=database)
+    proxy = start_pgmend(control="user=postgres", watch={"poll": "1h"})
+    harness.know(proxy, database)
+    with psycopg.connect(harness.conninfo(proxy.port, database), autocommit=True) as client:
+        for text, error in (("SELECT emial FROM users", psycopg.errors.UndefinedColumn), ("SELECT 1 FROM nowhere", psycopg.errors.UndefinedTable),
+                            ("DROP TABLE nowhere", psycopg.errors.UndefinedTable)):
+            with pytest.raises(error):
+                client.execute(text)
+        postgres.run("ALTER TABLE users RENAME TO emial", database=database)  # and now there is something of that name
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            client.execute("SELECT emial.nothing FROM users AS emial")
+        assert client.execute("SELECT email FROM users").fetchall() == []
