@@ -187,7 +187,7 @@ def test_after_a_failure(postgres, start_pgmend, database, turns, send, text, mo
         postgres.run("ALTER TABLE accounts RENAME COLUMN email TO address", database=database)
         turns.take()
         assert raw.error_of(client.ask(send(text))) is None
-        assert turns.take() == 3 + more
+        assert turns.take() in (3 + more, 2)  # what know() has called for may be read late: then it does not fail first
         postgres.run("ALTER TABLE accounts RENAME COLUMN phone TO number", database=database)
         assert raw.error_of(client.ask(send(text.replace("email", "phone")))) is None
         assert turns.take() <= 2 + more  # fewer where pgmend has read all of the catalog by then
