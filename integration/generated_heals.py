@@ -256,8 +256,9 @@ class World:
         return getattr(generated_sql.Migrator(self.rng, model), kind or self.kind)()
 
     def notice(self) -> None:
-        """pgmend knows the schema as it is now: a statement that no version fits made it look."""
-        self.early.ask(raw.query("SELECT never_was FROM there_is_no_such_relation"))
+        """pgmend knows the schema as it is now: an error about types, not about names, made it look at everything."""
+        answer = self.early.ask(raw.query("SELECT 1 WHERE 1"))
+        assert raw.error_of(answer).get("C") == "42804", answer
 
     def migrate(self, steps: list[list[str]]) -> None:
         notices = self.rng.random() < 0.6
