@@ -412,8 +412,8 @@ awaitable<bool> client_session::heal() {
     } else if (anew) {
         alive = co_await send_as_it_was(heal->machine, anew.get(), false);
     } else if (alive && again) {
-        auto const retry = heal->sent                 ? std::move(*heal->sent)
-            : heal->pipelined && heal->batch ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
+        auto const retry = heal->sent                     ? std::move(*heal->sent)
+            : heal->pipelined && heal->batch              ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
             : !heal->values.empty()                       ? heal->machine.retry_with(heal->plan, heal->values)
             : heal->in_place                              ? heal->machine.retry_in_place(*heal->in_place)
                                                           : heal->machine.retry();

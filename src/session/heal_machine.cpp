@@ -318,6 +318,10 @@ std::string heal_machine::verify(healing::plan plan) {
 bool heal_machine::may_retry_at_once(healing::plan const& plan, catalog::snapshot const& now) const {
     if (!possible_ || request_.guarded || edited() || !repeated_.empty() || plan.statements != 1 || plan.for_once()) return false;
     bool const rows = std::any_of(plan.healed.begin(), plan.healed.end(), [](auto const& it) { return it.columns.has_value(); });
+    // Whether it answers with rows, of these the text tells for certain.
+    using kind = sql::statement_kind;
+    auto const what = sql::plain_statement(plan.sql);
+    if (!rows && what != kind::insert && what != kind::update && what != kind::remove && what != kind::merge) return false;
     if (rows && (parse_ == earlier || !only_reads(plan.sql) || !healing::undone_by_rollback(plan.sql, now))) return false;
     auto const count = [&](base::byte_view types) {
         return std::count_if(messages_.begin(), messages_.end(), [&](auto frame) { return types.find(frame[0]) != base::byte_view::npos; });
@@ -327,8 +331,7 @@ bool heal_machine::may_retry_at_once(healing::plan const& plan, catalog::snapsho
 
 std::string heal_machine::verify_and_retry(healing::plan plan, retry_request& again) {
     auto out = verify(std::move(plan));
-    out.clear();
-    verification_->append(out);
+    out.resize(out.size() - wire::header_bytes); // without its Sync: what is refused takes the retry with it
     if (request_.open) wire::append_frame(out, 'H', {}); // the client's Sync may be waiting for the outcome
     ahead_ = true;
     again = retry();

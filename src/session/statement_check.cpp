@@ -26,6 +26,13 @@ constexpr std::size_t most_locked = 64;
 /// Where premises do not hold so often although PostgreSQL refuses the original, something here is not understood.
 constexpr unsigned most_broken_premises = 3;
 
+/// Schemas come and go: what is on a session's path may differ with each version.
+bool path_has_changed(healing::session_view const& view, catalog::touched const& by) {
+    auto names = view.search_path;
+    std::sort(names.begin(), names.end());
+    return by.any_of(names);
+}
+
 } // namespace
 
 bool statement_check::active(bool in_transaction) {
@@ -58,14 +65,8 @@ void statement_check::set_parameters(std::string const& client_encoding, bool st
 healing::session_view const* statement_check::best_view() const { return view_ ? &*view_ : judge_->usual_view(who_.user); }
 
 std::uint32_t statement_check::view_number() {
-    // Schemas come and go: what is on the path may differ with each version.
     if (view_ && judge_->schema() && view_generation_ != judge_->schema()->generation()) {
-        auto const touched = judge_->schema()->touched_since(view_generation_);
-        if (touched.any_of([this] {
-                auto names = view_->search_path;
-                std::sort(names.begin(), names.end());
-                return names;
-            }())) view_.reset();
+        if (path_has_changed(*view_, judge_->schema()->touched_since(view_generation_))) view_.reset();
         else view_generation_ = judge_->schema()->generation();
         number_ = 0;
     }
@@ -430,10 +431,8 @@ void statement_check::learn(healing::session_view view) {
 }
 
 healing::session_view const* statement_check::known_view(catalog::history const& schema) const {
-    if (!knows_view()) return nullptr;
-    auto names = view_->search_path;
-    std::sort(names.begin(), names.end());
-    return schema.touched_since(view_generation_).any_of(names) ? nullptr : &*view_;
+    if (!knows_view() || path_has_changed(*view_, schema.touched_since(view_generation_))) return nullptr;
+    return &*view_;
 }
 
 /// The heal that was asked about. Where the probe has found another view than was gone by, the answers say nothing: they are asked for again.
