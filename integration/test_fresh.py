@@ -49,3 +49,19 @@ def test_a_new_text_over_a_column_that_is_there_again(client, postgres, database
     if block:
         client.execute("COMMIT")
     assert client.execute("SELECT email, id FROM accounts").fetchall() == [("another", 1)]
+
+
+def test_a_prepared_statement_that_must_not_be_lost_to_a_refusal(client, postgres, database):
+    """The column has its old name again, so pgmend prepares what the client did; by then it is renamed once more. What PostgreSQL refuses takes nothing away."""
+    def read() -> list:
+        return client.execute("SELECT email FROM accounts WHERE id = %s", (1,), prepare=True).fetchall()
+
+    postgres.run("ALTER TABLE accounts RENAME COLUMN email TO address", database=database)
+    assert [read() for _ in range(3)] == [[("old",)]] * 3
+    postgres.run("ALTER TABLE accounts RENAME COLUMN address TO email", database=database)
+    with pytest.raises(psycopg.errors.DatatypeMismatch):
+        client.execute("SELECT 1 WHERE 1")  # pgmend looks at everything
+    postgres.run("ALTER TABLE accounts RENAME COLUMN email TO mail", database=database)
+    assert [read() for _ in range(3)] == [[("old",)]] * 3
+    postgres.run("ALTER TABLE accounts RENAME COLUMN mail TO email", database=database)
+    assert [read() for _ in range(3)] == [[("old",)]] * 3

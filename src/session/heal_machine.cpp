@@ -93,6 +93,10 @@ void heal_machine::read_parse(std::uint32_t index) {
 void heal_machine::find_statement(base::byte_view name) {
     if (auto const parse = newest(messages_, request_.failed, 'P', name)) return read_parse(*parse);
     statement_name_ = name;
+    if (request_.anew) {
+        sql_ = request_.anew->sql;
+        parameter_types_ = request_.anew->types;
+    }
     if (name.empty()) refuse("the unnamed statement was prepared by an earlier request");
 }
 
@@ -272,6 +276,7 @@ heal_machine::step heal_machine::end_of_phase() {
         if (refused_) return step::refused;
         probe_.finish();
         if (parse_ != earlier) return step::probed;
+        if (request_.anew) return step::probed;
         if (!probe_.prepared()) {
             refuse("the server does not know the prepared statement's text");
             return step::refused;
@@ -445,11 +450,11 @@ retry_request heal_machine::as_it_was(prepare_again const* anew) {
     again.as_it_was = true;
     if (anew == nullptr) return again;
     std::string ahead;
-    wire::append_close_statement(ahead, statement_name_);
-    wire::append_parse(ahead, statement_name_, anew->sql, anew->types);
+    (void)append_prepare_anew(ahead, statement_name_, anew->sql, anew->types);
     again.bytes.insert(0, ahead);
-    expected_answer const own[] = {{request_kind::close, true, {}}, {request_kind::parse, true, {}}};
-    again.answers.insert(again.answers.begin(), std::begin(own), std::end(own));
+    std::vector<expected_answer> own;
+    for (auto const kind : prepare_anew_answers) own.push_back({kind, true, {}});
+    again.answers.insert(again.answers.begin(), own.begin(), own.end());
     return again;
 }
 
@@ -528,9 +533,8 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
     begin_transaction_again(again.bytes, again.answers);
     bool const prepared_ahead = parse_ == earlier || parse_ < request_.first;
     if (prepare_again && prepared_ahead) { // a failed Parse may have taken the unnamed one away
-        close(statement_name_);
-        wire::append_parse(again.bytes, statement_name_, sql, types);
-        expect_own(request_kind::parse);
+        (void)append_prepare_anew(again.bytes, statement_name_, sql, types);
+        for (auto const kind : prepare_anew_answers) expect_own(kind);
     }
     if (auto const ahead = unnamed_ahead(); ahead && !(prepare_again && prepared_ahead && statement_name_.empty())) {
         append_message(again.bytes, *ahead, sql, types);

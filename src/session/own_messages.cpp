@@ -19,6 +19,15 @@ void expect_statement(answer_queue& queue) {
         queue.push({kind, true, {}});
 }
 
+std::size_t append_prepare_anew(std::string& out, base::byte_view statement, base::byte_view sql, std::vector<std::uint32_t> const& types) {
+    wire::append_parse(out, own_name, sql, types);
+    wire::append_close_statement(out, own_name);
+    wire::append_close_statement(out, statement);
+    auto const begin = out.size();
+    wire::append_parse(out, statement, sql, types);
+    return begin;
+}
+
 void append_premise_statement(std::string& out) {
     wire::append_close_statement(out, own_premise);
     wire::append_parse(out, own_premise, healing::premise_sql, {});

@@ -26,6 +26,11 @@ std::size_t append_statement(std::string& out, base::byte_view sql);
 /// Their entries in the queue.
 void expect_statement(answer_queue& queue);
 
+/// Prepares a statement anew under its name. Where PostgreSQL refuses the text, what the name stands for stays: the text is tried under a name of pgmend's
+/// first, and what that locks stays locked. Returns where the Parse under that name begins in `out`.
+std::size_t append_prepare_anew(std::string& out, base::byte_view statement, base::byte_view sql, std::vector<std::uint32_t> const& types);
+inline constexpr request_kind prepare_anew_answers[] = {request_kind::parse, request_kind::close, request_kind::close, request_kind::parse};
+
 /// healing::premise_sql under `own_premise`, whether it is there already or not: Close and Parse.
 void append_premise_statement(std::string& out);
 

@@ -232,15 +232,15 @@ void relay_machine::put_ahead(advice const& given) {
 }
 
 /// Ahead of a Bind, whose body this is: the statement that it names.
-void relay_machine::prepare_anew(base::byte_view bind, prepare_again const& what) {
+void relay_machine::prepare_anew(base::byte_view bind, std::shared_ptr<prepare_again const> what) {
     wire::cursor in{bind};
     (void)in.text();
     auto const statement = in.text();
-    wire::append_close_statement(out_, statement);
-    auto const begin = out_.size();
-    wire::append_parse(out_, statement, what.sql, what.types);
+    auto const begin = append_prepare_anew(out_, statement, what->sql, what->types);
     if (memory_ != nullptr) memory_->prepared_anew(base::byte_view{out_}.substr(begin));
-    for (auto const kind : {request_kind::close, request_kind::parse}) queue_.push({kind, true, {}});
+    auto note = std::make_shared<answer_note>(); // of the first Parse: if any, this one is refused
+    note->anew = std::move(what);
+    for (auto const kind : prepare_anew_answers) queue_.push({kind, true, std::exchange(note, nullptr)});
 }
 
 void relay_machine::append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note) {
@@ -401,7 +401,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         }
         if (given && given->prepare && status_ != 'E') {
             assemble();
-            prepare_anew(bytes.substr(at + wire::header_bytes), *given->prepare);
+            prepare_anew(bytes.substr(at + wire::header_bytes), given->prepare);
         }
         if (!prepare_ahead_.empty() && (header.type == 'B' || header.type == 'D')) [[unlikely]] {
             assemble();

@@ -117,10 +117,12 @@ bool is_of_the_values(wire::error_view const& fields) {
 bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (!settings_.heals || never_hold_ || !request_kept_ || request_.empty() || client_remaining_ != 0) return false;
     if (!(status_ == 'I' || (status_ == 'T' && request_guarded_))) return false;
-    if (queue_.closers() + (open_ ? 1u : 0u) != 1 || queue_.empty() || queue_.front().own) return false;
+    if (queue_.closers() + (open_ ? 1u : 0u) != 1 || queue_.empty()) return false;
+    bool const own = queue_.front().own;
+    if (own && !(queue_.front().note && queue_.front().note->anew)) return false;
     if (part_passed_on_ || holds_ >= most_holds) return false;
     if (!fields.where.empty() && queue_.front().kind != request_kind::bind) return false;
-    if (may_be_of_a_batch(fields)) return true;
+    if (!own && may_be_of_a_batch(fields)) return true;
     // Of a text that was healed already, a value that does not fit is its own answer; a parameter's may be a label that was renamed all the same.
     if (request_.size() > settings_.most_request_bytes) return false; // kept to be split, and for nothing else
     return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields) || is_of_parameter(fields));
@@ -214,6 +216,8 @@ void relay_machine::note_finished(base::byte_view tag) {
 }
 
 void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool may_go_on, std::uint32_t passed_on) {
+    held_.anew = queue_.front().own && queue_.front().note ? queue_.front().note->anew : nullptr;
+    while (!queue_.empty() && queue_.front().own) queue_.pop();
     held_began_us_ = queue_.front().began_us;
     held_.error.assign(frame);
     held_shown_.assign(error_for_client(frame, frame.substr(wire::header_bytes)));
@@ -413,7 +417,6 @@ base::byte_view relay_machine::end_of_premise() {
 relay_machine::outcome relay_machine::fail_premise(base::byte_view error, std::size_t consumed) {
     premise_pending_ = false;
     premise_seen_ = 0;
-    while (!queue_.empty() && queue_.front().own) queue_.pop();
     hold(error, {}, false, 0);
     auto const fields = wire::read_error(error.substr(wire::header_bytes));
     held_.premise_broken = fields ? fields->code : base::byte_view{"?"};

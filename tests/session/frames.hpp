@@ -47,6 +47,18 @@ inline std::string close_statement(std::string_view name) {
     return out;
 }
 
+inline constexpr std::string_view own_name = "_pgmend_probe_2f6b9c";
+
+/// As pgmend prepares a statement anew: tried under a name of its own first, since what is refused must not take away what there was.
+inline std::string prepare_anew(std::string_view name, std::string_view sql, std::vector<std::uint32_t> const& types = {}) {
+    std::string out;
+    wire::append_parse(out, own_name, sql, types);
+    wire::append_close_statement(out, own_name);
+    wire::append_close_statement(out, name);
+    wire::append_parse(out, name, sql, types);
+    return out;
+}
+
 /// Whole frames from a server, one after the other; the last step that the machine told of. What is for the client is appended to `to_client`.
 template <class Machine>
 typename Machine::step feed(Machine& machine, base::byte_view frames, std::string& to_client) {

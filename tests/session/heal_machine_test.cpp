@@ -129,11 +129,8 @@ TEST_CASE("a statement prepared before is prepared again under its name, with th
     CHECK(machine.question().prepared);
     (void)machine.verify(plan_for("SELECT email_address AS email FROM users WHERE id = $1"));
     CHECK(feed(machine, verified) == step::verified);
-    std::string expected = close_statement("s1");
-    std::uint32_t const types[] = {23};
-    wire::append_parse(expected, "s1", "SELECT email_address AS email FROM users WHERE id = $1", types);
-    CHECK(machine.retry().bytes == expected + asked);
-    CHECK(own_answers(machine.retry()) == 2);
+    CHECK(machine.retry().bytes == prepare_anew("s1", "SELECT email_address AS email FROM users WHERE id = $1", {23}) + asked);
+    CHECK(own_answers(machine.retry()) == 4);
 }
 
 TEST_CASE("a statement whose text the server does not know is not healed") {

@@ -720,10 +720,10 @@ TEST_CASE("a Bind whose premise does not hold is sent again behind a Parse of wh
     session::prepare_again const anew{"SELECT email", {}};
     auto again = machine.as_it_was(&anew);
     again.heals_again = true;
-    CHECK(again.bytes == close_statement("premised") + parse("premised", "SELECT email") + request);
+    CHECK(again.bytes == prepare_anew("premised", "SELECT email") + request);
     r.to_client += r.machine.begin_retry(again, {});
     // It fails as it did when it was healed, and may be healed again.
-    r.server(frame('3') + frame('1') + error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
+    r.server(frame('1') + frame('3') + frame('3') + frame('1') + error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
     CHECK(r.machine.holding());
     CHECK(r.machine.held().premise_broken.empty());
 }
@@ -880,17 +880,34 @@ TEST_CASE("an error that was to be expected and could not be held is told of, an
 }
 
 TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and only a refusal shows") {
-    for (bool const refused : {false, true}) {
+    auto const sent = bind("outdated") + execute() + sync_message();
+    SECTION("it is prepared") {
         checked_relay r;
-        r.client(bind("outdated") + execute() + sync_message());
-        auto const sent = r.take_server();
-        std::string expected;
-        wire::append_close_statement(expected, "outdated");
-        wire::append_parse(expected, "outdated", "SELECT email", std::vector<std::uint32_t>{23});
-        CHECK(sent == expected + bind("outdated") + execute() + sync_message());
-        auto const answer = refused ? error({"C42703", "P8"}) + ready('I') : frame('2') + complete("SELECT 1") + ready('I');
-        r.server(frame('3') + (refused ? std::string{} : frame('1')) + answer);
-        CHECK(r.take_client() == answer);
+        r.client(sent);
+        CHECK(r.take_server() == prepare_anew("outdated", "SELECT email", {23}) + sent);
+        r.server(frame('1') + frame('3') + frame('3') + frame('1') + frame('2') + complete("SELECT 1") + ready());
+        CHECK(r.take_client() == frame('2') + complete("SELECT 1") + ready());
+        CHECK(r.machine.idle());
+    }
+    SECTION("it is refused as drift is: its Bind may be healed, and what was prepared before is there still") {
+        checked_relay r;
+        r.client(sent);
+        (void)r.take_server();
+        r.server(error({"C42703", "P8"}) + ready());
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().failed == 0);
+        session::heal_machine machine{r.machine.held(), {}};
+        CHECK(machine.possible());
+        CHECK(machine.sql() == "SELECT email");
+        CHECK(machine.parameter_types() == std::vector<std::uint32_t>{23});
+        CHECK(r.machine.release_error(false) == error({"C42703", "P8"}) + ready());
+    }
+    SECTION("it is refused otherwise") {
+        checked_relay r;
+        r.client(sent);
+        (void)r.take_server();
+        r.server(error({"C57014"}) + ready());
+        CHECK(r.take_client() == error({"C57014"}) + ready());
         CHECK(r.machine.idle());
     }
 }

@@ -16,6 +16,8 @@ enum class request_kind : std::uint8_t { parse, bind, describe, close, execute, 
 
 using healing::healed_text;
 
+struct prepare_again;
+
 /// What is special about the answer to one message.
 struct answer_note {
     std::shared_ptr<healed_text const> healed; ///< positions in errors are those of the edited text
@@ -23,6 +25,7 @@ struct answer_note {
     std::string error;                         ///< a frame in the place of the server's error; or empty
     std::shared_ptr<healing::refusal const> refusal; ///< sent as it is, since there is no heal: why; or null
     std::string refused_sql;                   ///< with `refusal`: what was sent
+    std::shared_ptr<prepare_again const> anew; ///< own: what a statement is prepared from anew, ahead of the client's Bind; or null
 };
 
 struct expected_answer {

@@ -46,6 +46,8 @@ struct failed_request {
     /// The premise of a heal does not hold (any more), or could not be asked about: SQLSTATE. Nothing of the request has been executed, and the error
     /// is not the client's; else empty.
     std::string premise_broken;
+    /// The Bind that failed is of a statement which an earlier request prepared, and which should have been prepared from this ahead of it: that failed. Or null.
+    std::shared_ptr<prepare_again const> anew;
     /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
     /// a batch may be split.
     std::uint32_t passed_on{0};
@@ -266,7 +268,7 @@ class relay_machine {
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     void put_ahead(advice const& given);
     [[nodiscard]] bool may_bind_old_label(base::byte_view request) const;
-    void prepare_anew(base::byte_view bind, prepare_again const& what);
+    void prepare_anew(base::byte_view bind, std::shared_ptr<prepare_again const> what);
     void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
     void ask_of_premise(healed_text const& text, advice::premise_type how);
     void append_as_extended(healed_text const& text, advice::premise_type how);
