@@ -73,28 +73,29 @@ scan to_scan(pg::rows const& answer) {
     return found;
 }
 
-/// Arrays rather than joins: those would go through all of pg_class and pg_type.
+/// Arrays rather than joins: those would go through all of pg_class and pg_type. Indexes and TOAST tables are of no interest by themselves.
 std::string dependents_statement() {
     return "WITH RECURSIVE tables(id) AS ((SELECT pg_catalog.unnest($1) UNION"
            " SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = ANY($1))"
            " UNION SELECT more.id FROM tables, LATERAL ("
            "SELECT h.inhrelid AS id FROM pg_catalog.pg_inherits h WHERE h.inhparent = tables.id UNION ALL"
            " SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.refclassid = 1259 AND d.refobjid = tables.id AND d.classid = 1259"
-           " AND d.deptype IN ('a', 'i')) AS more),"
+           " AND d.deptype IN ('a', 'i') AND NOT EXISTS (SELECT FROM pg_catalog.pg_class k WHERE k.oid = d.objid AND k.relkind IN ('i', 'I', 't'))) AS more),"
            " row_types(id) AS (SELECT pg_catalog.unnest($2) UNION"
            " SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = ANY(ARRAY(SELECT id FROM tables)) AND c.reltype <> 0)"
            " SELECT 'r', id FROM tables UNION ALL SELECT 't', id FROM row_types UNION ALL"
            " SELECT 't', t.typarray FROM pg_catalog.pg_type t WHERE t.oid = ANY(ARRAY(SELECT id FROM row_types)) AND t.typarray <> 0";
 }
 
+/// The oids are cast so that the names find the rows: a plan that is made while there are few of a user's would go through all of them.
 std::string namesakes_statement() {
     auto const names = [](char const* column, char const* table, int ids) {
         return fmt::format("$1 || ARRAY(SELECT k.{} FROM pg_catalog.{} k WHERE k.oid = ANY(${}))", column, table, ids);
     };
     return fmt::format("SELECT 'r', c.oid FROM pg_catalog.pg_class c WHERE c.relname = ANY({relations})"
-                       " AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND c.oid >= {first}"
-                       " UNION ALL SELECT 't', t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY({types}) AND t.oid >= {first}"
-                       " UNION ALL SELECT 'p', p.oid FROM pg_catalog.pg_proc p WHERE p.proname = ANY({functions}) AND p.oid >= {first}",
+                       " AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND c.oid::pg_catalog.int8 >= {first}"
+                       " UNION ALL SELECT 't', t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY({types}) AND t.oid::pg_catalog.int8 >= {first}"
+                       " UNION ALL SELECT 'p', p.oid FROM pg_catalog.pg_proc p WHERE p.proname = ANY({functions}) AND p.oid::pg_catalog.int8 >= {first}",
                        fmt::arg("first", catalog::first_user_oid), fmt::arg("relations", names("relname", "pg_class", 2)),
                        fmt::arg("types", names("typname", "pg_type", 3)), fmt::arg("functions", names("proname", "pg_proc", 4)));
 }
