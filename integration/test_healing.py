@@ -468,6 +468,22 @@ def test_inside_a_transaction_statements_are_healed_and_nothing_else_changes(sho
                 assert client.rows("SELECT count(*) FROM orders WHERE id = 7000") == [["0"]]
 
 
+def test_a_block_that_begins_in_the_request_that_fails(shop):
+    """As pgjdbc sends it; pgmend does not know of the change yet. What is not healed leaves the block aborted, as without pgmend."""
+    begin = raw.parse("START TRANSACTION ISOLATION LEVEL REPEATABLE READ") + raw.bind() + raw.execute()
+    asked = lambda sql: raw.parse(sql) + raw.bind() + raw.describe() + raw.execute()
+    shop.direct("ALTER TABLE users RENAME COLUMN email TO email_address")
+    with shop.raw() as client:
+        found = client.ask(begin + asked("SELECT email FROM users WHERE id = 1") + raw.SYNC)
+        assert raw.kinds(found) == "12C12TDCZ" and raw.labels(found[5]) == ["email"] and found[-1].body == b"T", found
+        assert client.rows("SHOW transaction_isolation") == [["repeatable read"]]
+        assert raw.error_of(client.ask(asked("UPDATE users SET email = 'x' WHERE id = 1") + raw.SYNC)) is None
+        assert client.ask(query("ROLLBACK"))[-1].body == b"I"
+        assert client.rows("SELECT email FROM users WHERE id = 1") == [["user1@example.com"]]
+    shop.same_as_direct(begin + asked("SELECT never_was FROM users") + asked("SELECT 1") + raw.SYNC, query("SELECT 1"), query("ROLLBACK"), query("SELECT 1"))
+    shop.same_as_direct(asked("SELECT 1") + begin + asked("SELECT never_was FROM users") + raw.SYNC, query("COMMIT"), query("SELECT 1"))
+
+
 def test_a_transaction_with_errors_that_are_no_drift_goes_as_without_pgmend(shop):
     shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
     for wrong in ("SELECT never_was FROM users", "UPDATE users SET never_was = 'x' WHERE id = 1", "SELECT * FROM nowhere", "SELECT 1 / 0"):

@@ -170,6 +170,63 @@ def test_a_value_that_is_a_renamed_label(shop, name, block, prepared):
             assert client.rows("SELECT state, note FROM jobs WHERE id = 3") == [["open", "pending"]]
 
 
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+@pytest.mark.parametrize("name", VALUES)
+def test_a_renamed_label_for_the_unnamed_statement_of_an_earlier_request(shop, name, block):
+    """As lib/pq sends it: Parse, Describe and Sync, and when these are answered Bind, Execute and Sync."""
+    shop.direct(ENUMS)
+    sql, values = VALUES[name]
+
+    def ask(client: raw.Client) -> list[raw.Message]:
+        assert not raw.error_of(client.ask(parse(sql) + describe("S") + raw.SYNC))
+        return client.ask(bind(values) + execute() + raw.SYNC)
+
+    with shop.raw(direct=True) as direct, shop.raw() as client:
+        direct.ask(query("BEGIN"))
+        before = ask(direct)
+        direct.ask(query("ROLLBACK; SELECT setval('jobs_id_seq', 2)"))
+        assert not raw.error_of(before), before
+        harness.know(shop.proxy, shop.name)
+        shop.migrate(RENAMED)
+        harness.know(shop.proxy, shop.name)
+        if block:
+            client.ask(query("BEGIN"))
+        found = ask(client)
+        assert raw.bytes_of(found[:-1]) == raw.bytes_of(before[:-1])
+        assert found[-1].body == (b"T" if block else b"I")
+        assert not raw.error_of(client.ask(bind(values) + execute() + raw.SYNC))  # it is still there
+        if block:
+            client.ask(query("COMMIT"))
+        logged = shop.healed()
+        assert "enum public.state.pending -> public.state.open" in logged["pattern"] and logged["before"]
+        expected = {"inserted": "4", "updated": "2"}.get(name, "2")
+        assert client.rows("SELECT count(*) FROM jobs") == [[expected]]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_renamed_label_behind_a_begin_in_the_same_request(shop, name):
+    """As pgjdbc sends it. PostgreSQL has begun the block by then, and has aborted it."""
+    shop.direct(ENUMS)
+    sql, values = VALUES[name]
+    request = parse("BEGIN") + bind() + execute() + parse(sql) + bind(values) + describe() + execute() + raw.SYNC
+    with shop.raw(direct=True) as direct, shop.raw() as client:
+        before = direct.ask(request)
+        direct.ask(query("ROLLBACK; SELECT setval('jobs_id_seq', 2)"))
+        assert not raw.error_of(before) and before[-1].body == b"T", before
+        harness.know(shop.proxy, shop.name)
+        shop.migrate(RENAMED)
+        harness.know(shop.proxy, shop.name)
+        client.ask(parse(sql) + raw.SYNC)  # what the text means is asked about once in each session: behind a BEGIN that would bring its answer before the error
+        found = client.ask(request)
+        assert raw.bytes_of(found) == raw.bytes_of(before)
+        client.ask(query("ROLLBACK"))
+        for each in (client, direct):  # and where there is no heal, all is as without pgmend
+            found = each.ask(parse("BEGIN") + bind() + execute() + parse("SELECT $1::state") + bind((b"never",)) + execute() + raw.SYNC)
+            assert found[-1].body == b"E" and raw.error_of(found).get("C") == "22P02", found
+            assert raw.error_of(each.ask(query("SELECT 1"))).get("C") == "25P02"
+            assert each.ask(query("ROLLBACK"))[-1].body == b"I"
+
+
 def test_a_value_that_never_was_a_label(shop):
     """An error of the application's own, and the words of the server; no heal is looked for where the label is another one's."""
     shop.direct(ENUMS)

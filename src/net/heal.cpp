@@ -247,13 +247,15 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
         schema.schema = co_await glimpse(machine);
         if (!schema.schema) co_return false;
     }
-    for (auto const text : machine.repeated()) {
-        if (healing::undone_by_rollback(text, schema.schema->current())) continue;
-        heal.reason = "a statement that ran before it in the same request may have done what a rollback does not undo";
-        co_return false;
-    }
-    heal.may_run_again = true;
+    heal.may_run_again = std::all_of(machine.repeated().begin(), machine.repeated().end(), [&](auto const text) {
+        return (!machine.block().empty() && text == machine.block()) || healing::undone_by_rollback(text, schema.schema->current());
+    });
+    static constexpr auto would_run_again = "a statement that ran before it in the same request may have done what a rollback does not undo";
     if (machine.is_of_parameter()) {
+        if (!heal.may_run_again) {
+            heal.reason = would_run_again;
+            co_return false;
+        }
         bool const planned = !by_rules_alone && co_await plan_values(heal, *schema.schema);
         co_return planned;
     }
@@ -279,6 +281,10 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     }
     if (std::holds_alternative<healing::fits>(verdict)) {
         heal.reason = "the statement fits the schema as pgmend knows it; this is not drift";
+        co_return false;
+    }
+    if (!heal.may_run_again) {
+        heal.reason = would_run_again;
         co_return false;
     }
     heal.drifted = true;

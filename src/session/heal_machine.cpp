@@ -97,7 +97,9 @@ void heal_machine::find_statement(base::byte_view name) {
         sql_ = request_.anew->sql;
         parameter_types_ = request_.anew->types;
     }
-    if (name.empty()) refuse("the unnamed statement was prepared by an earlier request");
+    if (!name.empty()) return;
+    if (is_of_parameter() && !request_.unnamed.empty()) sql_ = request_.unnamed; // it stays what it is, and only its values change
+    else refuse("the unnamed statement was prepared by an earlier request");
 }
 
 void heal_machine::find_portal(base::byte_view name) {
@@ -178,7 +180,7 @@ void heal_machine::find_repeated() {
         (void)in.text();
         auto const name = in.text();
         auto const parse = newest(messages_, i, 'P', name);
-        bool const itself = !parse && parse_ == earlier && name == statement_name_; // executemany() of what was prepared before: the probe tells its text
+        bool const itself = !parse && parse_ == earlier && name == statement_name_ && !name.empty(); // executemany() of what was prepared before: the probe tells its text
         repeats_itself_ = repeats_itself_ || itself;
         did_something_ = did_something_ || itself;
         repeats_earlier_ = repeats_earlier_ || (!parse && !itself);
@@ -200,19 +202,23 @@ void heal_machine::begin_transaction_again(std::string& out, std::vector<expecte
     aborted_ = false;
 }
 
+/// What began the block that the request has opened, and that is aborted now.
+std::optional<base::byte_view> heal_machine::begun_block() const {
+    if (!request_.opened) return std::nullopt;
+    auto const found = std::find_if(repeated_.begin(), repeated_.end(), [](base::byte_view it) { return begins_block(it); });
+    return found != repeated_.end() ? std::optional{*found} : std::nullopt;
+}
+
 std::string heal_machine::begin(bool for_rows) {
     std::string out;
     std::vector<expected_answer> answers;
     if (request_.open) wire::append_sync(out); // ends the server's error state
     aborted_ = request_.guarded;
     begin_transaction_again(out, answers);
-    if (for_rows && request_.opened) {
-        auto const begins = std::find_if(repeated_.begin(), repeated_.end(), [](base::byte_view it) { return begins_block(it); });
-        if (begins != repeated_.end()) {
-            (void)append_statement(out, "ROLLBACK");
-            left_block_ = true;
-            block_ = *begins;
-        }
+    if (auto const begins = begun_block(); begins && (for_rows || possible_)) {
+        (void)append_statement(out, "ROLLBACK");
+        left_block_ = true;
+        block_ = *begins;
     }
     session_probe::append(out, parse_ == earlier ? base::byte_view{statement_name_} : base::byte_view{});
     wire::append_sync(out);
@@ -234,7 +240,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
                            phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
                            fields ? fields->code : base::byte_view{"?"}));
-        aborted_ = true;
+        aborted_ = !left_block_;
         if (!ahead_ || phase_ != phase::verifying) break;
         passed_over_ = true;
         return end_of_phase();
@@ -275,8 +281,7 @@ heal_machine::step heal_machine::end_of_phase() {
     case phase::probing:
         if (refused_) return step::refused;
         probe_.finish();
-        if (parse_ != earlier) return step::probed;
-        if (request_.anew) return step::probed;
+        if (parse_ != earlier || request_.anew || statement_name_.empty()) return step::probed;
         if (!probe_.prepared()) {
             refuse("the server does not know the prepared statement's text");
             return step::refused;
@@ -364,9 +369,13 @@ std::string heal_machine::describe() {
     std::string out;
     std::vector<expected_answer> answers;
     begin_transaction_again(out, answers);
-    wire::append_parse(out, own_name, sent_text(), sent_types());
-    wire::append_describe_statement(out, own_name);
-    wire::append_close_statement(out, own_name);
+    if (parse_ == earlier && statement_name_.empty()) { // the text that is there may be an edited one
+        wire::append_describe_statement(out, {});
+    } else {
+        wire::append_parse(out, own_name, sent_text(), sent_types());
+        wire::append_describe_statement(out, own_name);
+        wire::append_close_statement(out, own_name);
+    }
     wire::append_sync(out);
     return out;
 }

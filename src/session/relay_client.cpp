@@ -17,6 +17,9 @@ namespace {
 /// transaction block is aborted as by any error.
 constexpr base::byte_view impossible_text = "?";
 
+/// A longer text of an unnamed statement is not remembered.
+constexpr std::size_t most_unnamed_bytes = 64 << 10;
+
 /// The body of a message that leaves nothing behind.
 constexpr base::byte_view nothing_named{"\0\0\0\0", 4};
 
@@ -131,6 +134,19 @@ void relay_machine::note_end_of_long_text() {
     if (!std::exchange(long_text_, false) || !request_kept_) return;
     wire::cursor in{base::byte_view{request_}.substr(std::min(request_.size(), wire::header_bytes))};
     savepoint_set_ = sql::plain_statement(in.text()) == sql::statement_kind::insert && in.ok();
+}
+
+/// Whether its values may be old labels is asked when it is bound: by then its Parse may be gone (lib/pq sends that on its own).
+void relay_machine::note_unnamed(base::byte_view parse, bool whole) {
+    bool const wanted = preflight_->has_old_labels();
+    if (!wanted && unnamed_.empty()) return;
+    wire::cursor in{parse};
+    auto const statement = in.text();
+    if (in.ok() && !statement.empty()) return;
+    auto const sql = in.text();
+    if (wanted && whole && in.ok() && sql.size() <= most_unnamed_bytes) unnamed_.assign(sql);
+    else unnamed_.clear();
+    unnamed_is_new_ = true;
 }
 
 /// What tier 1 says of this message; nothing: it has nothing to say.
@@ -376,6 +392,8 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             wire::cursor in{wire::body_of(bytes.substr(at), header)};
             if (in.byte() == 'S') preflight_->closed(in.text());
         }
+        if (header.type == 'P' && preflight_ != nullptr && !discarding_ && !copy_in_)
+            note_unnamed(bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes), whole);
         if (begins) {
             begin_request();
             kept_from = at;

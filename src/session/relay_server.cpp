@@ -223,6 +223,7 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool may
     held_shown_.assign(error_for_client(frame, frame.substr(wire::header_bytes)));
     held_.open = open_;
     held_.guarded = request_guarded_;
+    held_.unnamed = unnamed_is_new_ ? std::string{} : unnamed_;
     held_.request = request_;
     held_.failed = answered_;
     held_.first = std::min(first_effect_, answered_);
@@ -292,6 +293,7 @@ void relay_machine::on_ready(char status) {
     counted_.reset();
     noticed_.reset();
     if (queue_.empty() && !open_) {
+        unnamed_is_new_ = false;
         queue_.shrink();
         if (request_.capacity() > most_idle_request_bytes) {
             request_.clear();
@@ -510,6 +512,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
         }
         switch (header.type) {
         case 'E': {
+            if (unnamed_is_new_) unnamed_.clear(); // its Parse may have been passed over
             auto const fields = wire::read_error(body);
             if (fields && may_hold(*fields)) {
                 auto const from = std::min(first_effect_ != nothing ? effect_at : part_at, at);

@@ -191,6 +191,68 @@ TEST_CASE("values are bound otherwise to what the server was sent, not to what t
     CHECK_FALSE(again.edited);
 }
 
+TEST_CASE("values of the unnamed statement that an earlier request prepared are bound otherwise, where its text is known") {
+    std::string bound;
+    wire::append_bind(bound, "", "", std::vector<base::byte_view>{"happy"});
+    auto request = failed(bound + execute() + sync_message());
+    request.error = error({"C22P02", "Renum_in", "Wunnamed portal parameter $1 = '...'"});
+    CHECK_FALSE(heal_machine{request, {}}.possible());
+    request.unnamed = "SELECT feels FROM people WHERE feels = $1";
+    heal_machine machine{request, {}};
+    REQUIRE(machine.possible());
+    CHECK(machine.sql() == request.unnamed);
+    REQUIRE(feed(machine, probe_answer + probe_end) == step::probed);
+    CHECK(machine.describe() == frame('D', "S\0"s) + sync_message()); // what is there, whatever it was made of
+    REQUIRE(feed(machine, frame('t', "\0\1\0\0\x40\0"s) + frame('n') + ready()) == step::probed);
+    auto values = machine.bound_values();
+    REQUIRE(values == std::vector<healing::bound_value>{{16384, "happy", ""}});
+    values[0].is = "glad";
+    std::string other;
+    wire::append_bind(other, "", "", std::vector<base::byte_view>{"glad"});
+    CHECK(machine.retry_with(plan_for(request.unnamed), values).bytes == other + execute() + sync_message());
+
+    auto again = request; // its text may have been executed, and cannot be looked at
+    again.request = bound + execute() + bound + execute() + sync_message();
+    again.failed = 2;
+    CHECK_FALSE(heal_machine{again, {}}.possible());
+    auto other_error = request;
+    other_error.error = missing_column();
+    CHECK_FALSE(heal_machine{other_error, {}}.possible());
+}
+
+TEST_CASE("a block that the failed request began itself is left ahead of anything else, and begun again") {
+    auto const ahead = parse("", "BEGIN") + bind("") + execute();
+    auto const asked = parse("", "SELECT email FROM users") + bind("") + execute() + sync_message();
+    auto request = failed(ahead + asked);
+    request.failed = 3;
+    request.first = 1;
+    request.opened = true;
+    auto const left = frame('1') + frame('2') + complete("ROLLBACK") + frame('3') + frame('3');
+    {
+        heal_machine machine{request, {}};
+        REQUIRE(machine.possible());
+        CHECK_FALSE(machine.needs_no_probe());
+        CHECK(machine.begin().find("ROLLBACK") < machine.begin().find("search_path"));
+        CHECK(machine.block() == "BEGIN");
+        CHECK(machine.repeated() == std::vector<base::byte_view>{"BEGIN"});
+        REQUIRE(feed(machine, left + probe_answer + probe_end) == step::probed);
+        (void)machine.verify(plan_for("SELECT email_address AS email FROM users"));
+        REQUIRE(feed(machine, verified) == step::verified);
+        auto const again = machine.retry();
+        CHECK(again.bytes == ahead + parse("", "SELECT email_address AS email FROM users") + bind("") + execute() + sync_message());
+        CHECK(own_answers(again) == 1); // of the Parse ahead of what was executed
+    }
+    heal_machine machine{request, {}};
+    (void)machine.begin();
+    REQUIRE(feed(machine, left + probe_answer + probe_end) == step::probed);
+    (void)machine.verify(plan_for("SELECT email_address AS email FROM users"));
+    REQUIRE(feed(machine, frame('1') + missing_column() + ready()) == step::refused);
+    CHECK(machine.must_abort_again()); // the server is in no block
+    CHECK(machine.abort_again().find("BEGIN") != std::string::npos);
+    request.opened = false;
+    CHECK(heal_machine{request, {}}.needs_no_probe());
+}
+
 TEST_CASE("a plan is refused where PostgreSQL refuses it or would answer with another shape") {
     auto const request = failed(query("SELECT email FROM users"));
     for (auto const& answer : {

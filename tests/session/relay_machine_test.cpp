@@ -984,6 +984,40 @@ TEST_CASE("while labels are known to have been renamed an error about a paramete
     }
 }
 
+TEST_CASE("while labels are known to have been renamed the unnamed statement's text is known to later requests, unless its Parse may have failed") {
+    auto const of_parameter = error({"C22P02", "Renum_in", "Wunnamed portal parameter $1 = '...'"});
+    auto const prepares = parse("", "SELECT a") + sync_message();
+    auto const binds = bind("") + execute() + sync_message();
+    auto const held = [&](checked_relay& r) {
+        r.client(binds);
+        r.server(of_parameter + ready());
+        REQUIRE(r.machine.holding());
+        auto const text = r.machine.held().unnamed;
+        (void)r.machine.release_error(false);
+        return text;
+    };
+    for (bool const any : {true, false}) {
+        checked_relay r;
+        r.check.old_label = any ? "happy" : "";
+        r.client(prepares);
+        r.server(frame('1') + ready());
+        CHECK(held(r) == (any ? "SELECT a" : ""));
+        CHECK(held(r) == (any ? "SELECT a" : "")); // it is still there
+        r.client(parse("s", "SELECT b") + sync_message());
+        r.server(frame('1') + ready());
+        CHECK(held(r) == (any ? "SELECT a" : ""));
+        r.check.old_label = "";
+        r.client(parse("", "SELECT c") + sync_message());
+        r.server(frame('1') + ready());
+        CHECK(held(r).empty());
+    }
+    checked_relay r;
+    r.check.old_label = "happy";
+    r.client(bind("wrong") + parse("", "SELECT a") + sync_message());
+    r.server(error({"C26000"}) + ready()); // PostgreSQL has not seen the Parse
+    CHECK(held(r).empty());
+}
+
 TEST_CASE("a text that has to be asked about waits, with all behind it, in pieces of every size") {
     auto const input = query("SELECT 1") + parse("", "SELECT email") + bind("") + sync_message();
     for (std::size_t piece = 1; piece < 60; ++piece) {

@@ -43,12 +43,12 @@ class heal_machine {
     /// that the request began a transaction block, or that the client has had some of the answers.
     [[nodiscard]] bool possible_for_rows() const { return !refused_; }
 
-    /// What to send first. Afterwards the server is out of the error state, whatever happens next; `for_rows`: and out of the block that the
-    /// request began.
+    /// What to send first. Afterwards the server is out of the error state, whatever happens next, and out of the block that the request began.
+    /// `for_rows`: as of possible_for_rows().
     [[nodiscard]] std::string begin(bool for_rows = false);
 
     /// Whether begin() may be left out where the view of the session is known: the server is in no error state, and its answer would tell nothing else.
-    [[nodiscard]] bool needs_no_probe() const { return possible_ && !request_.open && !request_.guarded && parse_ != earlier; }
+    [[nodiscard]] bool needs_no_probe() const { return possible_ && !request_.open && !request_.guarded && !begun_block() && parse_ != earlier; }
     void know(healing::session_view view) { probe_ = session_probe{std::move(view)}; }
 
     /// One whole frame from the server. Asynchronous frames that the client shall get (ParameterStatus,
@@ -60,6 +60,8 @@ class heal_machine {
     [[nodiscard]] healing::session_view const& view() const { return probe_.view(); }
     /// The statements that ran before the failed one, in this request, and were rolled back: they would run again.
     [[nodiscard]] std::vector<base::byte_view> const& repeated() const { return repeated_; }
+    /// What began the transaction block that begin() has left; empty: none was left. It is among repeated(), and begins the block again.
+    [[nodiscard]] base::byte_view block() const { return block_; }
 
     /// What to send to have the plan checked.
     [[nodiscard]] std::string verify(healing::plan plan);
@@ -122,6 +124,7 @@ class heal_machine {
     [[nodiscard]] std::vector<std::uint32_t> const& sent_types() const;
     void find_repeated();
     [[nodiscard]] std::optional<std::uint32_t> unnamed_ahead() const;
+    [[nodiscard]] std::optional<base::byte_view> begun_block() const;
     [[nodiscard]] base::byte_view message(std::uint32_t index) const { return index < messages_.size() ? messages_[index] : base::byte_view{}; }
     void append_bind_instead(std::string& out, base::byte_view bind) const;
     [[nodiscard]] std::optional<std::string> with_other_values(base::byte_view bind) const;

@@ -48,6 +48,7 @@ struct failed_request {
     std::string premise_broken;
     /// The Bind that failed is of a statement which an earlier request prepared, and which should have been prepared from this ahead of it: that failed. Or null.
     std::shared_ptr<prepare_again const> anew;
+    std::string unnamed; ///< the text of the unnamed statement that an earlier request prepared, if labels were renamed by then; empty: not known
     /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
     /// a batch may be split.
     std::uint32_t passed_on{0};
@@ -263,6 +264,7 @@ class relay_machine {
     void begin_client_frame(wire::frame_header const& header, std::shared_ptr<answer_note const> note);
     void retain(base::byte_view bytes);
     void note_end_of_long_text();
+    void note_unnamed(base::byte_view parse, bool whole);
     [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, bool alone);
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
@@ -350,6 +352,8 @@ class relay_machine {
     std::size_t block_behind_{0};       // so many others
     bool dropping_{false};              // what is still to come of it
     std::uint64_t token_{0};            // of the guarded text under way
+    std::string unnamed_;               // the text of the unnamed statement; empty: not known
+    bool unnamed_is_new_{false};        // by a request that is not answered yet
 
     // What the server has sent.
     std::uint64_t server_remaining_{0};
