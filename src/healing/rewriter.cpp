@@ -179,6 +179,22 @@ void rewriter::relation_reference(sql::reference const& it, qualification const&
     if (replaced_.contains(it.item)) replace(it);
 }
 
+/// Whether the statement names this column of what stands in FROM there, or means it by a `*` or a whole row.
+bool rewriter::uses(sql::reference const& from, std::int16_t column) const {
+    using kind = sql::reference::kind_type;
+    auto const named = [&](sql::reference const& it) {
+        return it.item == from.item && (it.column == column || it.kind == kind::whole_row) && it.kind != kind::relation;
+    };
+    auto const merged = [&](sql::merged_columns const& it) {
+        return (it.left_relation == from.relation && it.left_column == column) || (it.right_relation == from.relation && it.right_column == column);
+    };
+    auto const starred = [&](sql::star const& it) {
+        return std::any_of(it.columns.begin(), it.columns.end(), [&](auto const& c) { return c.relation == from.relation && c.column == column; });
+    };
+    return std::any_of(meaning_.references.begin(), meaning_.references.end(), named) || std::any_of(meaning_.merged.begin(), meaning_.merged.end(), merged) ||
+           std::any_of(meaning_.stars.begin(), meaning_.stars.end(), starred);
+}
+
 /// `(SELECT id AS id, new AS old FROM relation) AS relation`: everything else goes on with the old names. By name, so
 /// that it fails where the relation changes once more.
 void rewriter::replace(sql::reference const& it) {
@@ -186,8 +202,12 @@ void rewriter::replace(sql::reference const& it) {
     if (was == nullptr || !it.replaceable || meaning_.writes) {
         return refuse(refusal_kind::not_understood, fmt::format("a subquery with the old names cannot stand for \"{}\" here", it.name));
     }
+    auto const* is = now_.find(it.relation);
     std::string list;
     for (auto const& old : was->columns) {
+        auto const* there = is != nullptr ? is->find_column(old.number) : nullptr;
+        bool const changed = there == nullptr || there->type != old.type || there->type_modifier != old.type_modifier;
+        if (changed && !uses(it, old.number)) continue; // what became of it does not matter
         auto const* column = same_column(it.relation, old.number, old.name);
         if (column == nullptr) return;
         if (column->name != old.name) note_renamed(it.relation, old.name, *column);

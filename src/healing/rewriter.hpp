@@ -87,6 +87,7 @@ class rewriter {
     void positional(sql::positional_target const& it);
     void merged(sql::merged_columns const& it);
     void replace(sql::reference const& it);
+    [[nodiscard]] bool uses(sql::reference const& from, std::int16_t column) const;
     [[nodiscard]] catalog::relation const* unchanged_kind(catalog::oid id, std::string_view name);
     [[nodiscard]] catalog::column const* same_column(catalog::oid relation, std::int16_t number, std::string_view name);
     void note_renamed(catalog::oid relation, std::string_view name, catalog::column const& column);

@@ -134,9 +134,14 @@ void resolver::expression(Node* node, scope& in) {
         for (Node* value : nodes{list}) values.push_back(value);
         return has_type(node, common_type(values));
     }
-    case T_NullTest:
+    case T_NullTest: {
+        auto* tested = reinterpret_cast<Node*>(as<NullTest>(node)->arg);
         put("test", as<NullTest>(node)->nulltesttype);
-        return each(as<NullTest>(node)->arg);
+        row_value_ = tag_of(tested) == T_ColumnRef ? tested : nullptr; // each of a row's values is tested
+        expression(tested, in);
+        row_value_ = nullptr;
+        return;
+    }
     case T_BooleanTest:
         put("test", as<BooleanTest>(node)->booltesttype);
         return each(as<BooleanTest>(node)->arg);
@@ -334,8 +339,7 @@ void resolver::function_call(FuncCall* node, scope& in) {
         }
     }
     put("arguments", static_cast<long>(args.size()));
-    bool const any_row = built_in && called.candidates.empty() && !node->agg_distinct && node->agg_order == nullptr &&
-                         holds(functions_of_any_row, text_of(name.back()));
+    bool const any_row = built_in && called.candidates.empty() && !node->agg_distinct && holds(functions_of_any_row, text_of(name.back()));
     for (auto i = first; i < args.size(); ++i) {
         row_value_ = any_row && tag_of(args[i]) == T_ColumnRef ? args[i] : nullptr;
         expression(args[i], in);
