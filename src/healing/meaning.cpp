@@ -49,7 +49,7 @@ bool same_shape(sql::resolution const& a, catalog::snapshot const& when_a, sql::
         return was != nullptr && is != nullptr && was->columns == is->columns;
     };
     auto const same_label = [](sql::result_column const& x, sql::result_column const& y) {
-        return x.label == y.label && x.relation == y.relation && x.column == y.column;
+        return x.label == y.label && x.relation == y.relation && x.column == y.column && x.of_function == y.of_function;
     };
     if (a.columns.has_value() != b.columns.has_value()) return false;
     if (a.columns && !std::equal(a.columns->begin(), a.columns->end(), b.columns->begin(), b.columns->end(), same_label)) return false;
@@ -76,7 +76,7 @@ bool described_so(sql::resolution const& is, catalog::snapshot const& when, std:
     for (std::size_t i = 0; i < told.size(); ++i) {
         auto const& column = (*is.columns)[i];
         if (told[i].label && *told[i].label != column.label) return false;
-        if (told[i].table != 0 && (told[i].table != column.relation || told[i].number != column.column)) return false;
+        if (told[i].table != 0 && (column.of_function || told[i].table != column.relation || told[i].number != column.column)) return false;
         auto const* relation = column.relation != 0 ? when.find(column.relation) : nullptr;
         auto const* known = relation != nullptr && column.column > 0 ? relation->find_column(column.column) : nullptr;
         if (known == nullptr || known->type >= 10000 || told[i].type == 0) continue; // a domain is described as its base type

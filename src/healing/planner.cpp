@@ -330,8 +330,10 @@ std::vector<expected_column> search::shape(sql::resolution const& meant) const {
         auto const* relation = it.relation != 0 && it.column > 0 ? versions_.now.find(it.relation) : nullptr;
         auto const* column = relation != nullptr ? relation->find_column(it.column) : nullptr;
         if (column != nullptr) {
-            expected.table = it.relation;
-            expected.number = it.column;
+            if (!it.of_function) {
+                expected.table = it.relation;
+                expected.number = it.column;
+            }
             if (column->type < first_assigned_oid) {
                 expected.type = column->type;
                 expected.type_modifier = column->type_modifier;

@@ -36,6 +36,12 @@ std::optional<refusal> rewriter::run(qualification const& qualify) {
         if (it.kind == kind::relation || it.kind == kind::literal) relation_reference(it, qualify);
         if (refusal_) return refusal_;
     }
+    for (auto const item : replaced_) {
+        bool const relation = std::any_of(meaning_.references.begin(), meaning_.references.end(),
+                                          [&](sql::reference const& it) { return it.kind == kind::relation && it.item == item; });
+        if (!relation) refuse(refusal_kind::not_understood, "USING or NATURAL names a column that was renamed in the rows of a function");
+        if (refusal_) return refusal_;
+    }
     for (std::size_t i = 0; i < meaning_.references.size(); ++i) {
         auto const& it = meaning_.references[i];
         if (replaced_.contains(it.item) && it.kind != kind::relation) {
@@ -49,11 +55,13 @@ std::optional<refusal> rewriter::run(qualification const& qualify) {
         } else if (it.kind == kind::whole_row) {
             auto const* was = before_(it.relation, 0, {});
             auto const* is = now_.find(it.relation);
-            if (was == nullptr || is == nullptr || !same_columns(*was, *is)) {
+            if (was == nullptr || is == nullptr || (!it.argument && !same_columns(*was, *is))) {
                 refuse(refusal_kind::changed_shape, fmt::format("\"{}\" is used as a whole row, and its columns changed", it.name));
                 return refusal_;
             }
-            for (auto const& column : was->columns) (void)same_column(it.relation, column.number, column.name);
+            if (!it.argument) {
+                for (auto const& column : was->columns) (void)same_column(it.relation, column.number, column.name);
+            }
             prefix(it, it.parts.size());
         } else if (it.kind == kind::local) {
             if (it.relation != 0 && it.column > 0) (void)same_column(it.relation, it.column, it.name);

@@ -64,8 +64,10 @@ bool pins::star(sql::star const& it) {
     std::vector<std::string> patterns;
     for (std::size_t i = 0; i < it.columns.size();) {
         auto const& first = it.columns[i];
-        auto const* rule = first.relation != 0 ? rule_for(first.relation) : nullptr;
-        auto const same = [&](sql::star_column const& other) { return other.relation == first.relation && other.qualifier == first.qualifier; };
+        auto const* rule = first.relation != 0 && !first.of_function ? rule_for(first.relation) : nullptr;
+        auto const same = [&](sql::star_column const& other) {
+            return other.relation == first.relation && other.qualifier == first.qualifier && other.of_function == first.of_function;
+        };
         auto const end = static_cast<std::size_t>(std::find_if_not(it.columns.begin() + static_cast<std::ptrdiff_t>(i), it.columns.end(), same) - it.columns.begin());
         if (rule == nullptr) {
             for (; i < end; ++i) add(list, it, it.columns[i].qualifier, it.columns[i].label, it.columns[i].label);
@@ -105,7 +107,7 @@ adapted pins::run(sql::resolution const& meant) {
     made_.equal = true; // a rule says so: nothing waits for approval
     for (auto const& it : meant.stars) {
         bool const pinned = std::any_of(it.columns.begin(), it.columns.end(),
-                                        [&](auto const& column) { return column.relation != 0 && rule_for(column.relation) != nullptr; });
+                                        [&](auto const& column) { return column.relation != 0 && !column.of_function && rule_for(column.relation) != nullptr; });
         if (pinned && !star(it)) return *refusal_;
     }
     std::sort(made_.edits.begin(), made_.edits.end(), [](edit const& a, edit const& b) { return a.begin < b.begin; });

@@ -28,17 +28,22 @@ bool holds(std::vector<std::string> const& names, std::string_view name) {
 bool version_source::is_temporary(std::string_view name) const { return holds(session_.temporary_relations, name); }
 
 sql::relation_source::answer version_source::find(std::string_view schema, std::string_view name) {
-    auto const* relation = find_relation(version_, session_, schema, name);
-    if (relation == nullptr) return {};
-    auto const [at, fresh] = offered_.try_emplace(relation->id);
+    auto const* found = find_relation(version_, session_, schema, name);
+    return {found != nullptr ? relation(found->id) : nullptr, false};
+}
+
+sql::offered_relation const* version_source::relation(catalog::oid id) {
+    auto const* found = version_.find(id);
+    if (found == nullptr) return nullptr;
+    auto const [at, fresh] = offered_.try_emplace(id);
     if (fresh) {
-        at->second.id = relation->id;
-        at->second.kind = relation->kind;
-        for (auto const& column : relation->columns) at->second.columns.push_back({column.name, column.number, false, column.type});
-        for (auto const& constraint : relation->constraints) at->second.constraints.push_back({constraint.id, constraint.name, false});
+        at->second.id = id;
+        at->second.kind = found->kind;
+        for (auto const& column : found->columns) at->second.columns.push_back({column.name, column.number, false, column.type});
+        for (auto const& constraint : found->constraints) at->second.constraints.push_back({constraint.id, constraint.name, false});
         at->second.constraints_known = !version_.types().empty();
     }
-    return {&at->second, false};
+    return &at->second;
 }
 
 bool all_versions_source::is_temporary(std::string_view name) const { return holds(session_.temporary_relations, name); }
@@ -51,10 +56,15 @@ sql::relation_source::answer all_versions_source::find(std::string_view schema, 
         if (id != 0 && id != relation->id) return {nullptr, true};
         id = relation->id;
     }
-    if (id == 0) return {};
+    return {relation(id), false};
+}
+
+sql::offered_relation const* all_versions_source::relation(catalog::oid id) {
+    bool const known = std::any_of(versions_.begin(), versions_.end(), [&](auto const& version) { return version->find(id) != nullptr; });
+    if (!known) return nullptr;
     auto const [at, fresh] = offered_.try_emplace(id);
     if (fresh) at->second = offer(id);
-    return {&at->second, false};
+    return &at->second;
 }
 
 sql::offered_relation all_versions_source::offer(catalog::oid id) const {

@@ -19,6 +19,7 @@ class version_source final : public sql::relation_source {
     version_source(catalog::snapshot const& version, session_view const& session) : version_{version}, session_{session} {}
 
     answer find(std::string_view schema, std::string_view name) override;
+    [[nodiscard]] sql::offered_relation const* relation(catalog::oid id) override;
     [[nodiscard]] bool is_temporary(std::string_view name) const override;
     [[nodiscard]] function_answer find_functions(std::string_view schema, std::string_view name) override;
     [[nodiscard]] type_answer find_type(std::string_view schema, std::string_view name) override;
@@ -39,6 +40,7 @@ class all_versions_source final : public sql::relation_source {
         : versions_{versions}, session_{session} {}
 
     answer find(std::string_view schema, std::string_view name) override;
+    [[nodiscard]] sql::offered_relation const* relation(catalog::oid id) override;
     [[nodiscard]] bool is_temporary(std::string_view name) const override;
     [[nodiscard]] function_answer find_functions(std::string_view schema, std::string_view name) override;
     [[nodiscard]] type_answer find_type(std::string_view schema, std::string_view name) override;

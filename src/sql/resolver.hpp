@@ -44,6 +44,7 @@ class resolver {
         bool catalog_name{false};  ///< `name` is the relation's own name for it, not an alias
         bool several_meanings{false};
         std::uint32_t type{0};     ///< 0: not known
+        bool of_function{false};   ///< in a row that a function returns: an answer does not say whose column it is
     };
 
     /// PostgreSQL's ParseNamespaceItem.
@@ -62,6 +63,8 @@ class resolver {
         bool subquery{false};      ///< its row is not a relation's, whatever the columns are
         std::vector<column_entry> columns;
         offered_relation const* offered{nullptr}; ///< of a plain relation
+        std::uint32_t row_of{0};   ///< of a function: the relation whose rows it returns, and nothing beside them
+        bool row_known{true};      ///< false: what the row of a function is like is not known
     };
 
     struct output {
@@ -74,6 +77,7 @@ class resolver {
         bool label_needed{false};
         Node* value{nullptr};              ///< an expression that stands here and in no other query
         std::uint32_t type{0};             ///< 0: not known
+        bool of_function{false};
     };
 
     struct common_table {
@@ -177,7 +181,8 @@ class resolver {
         bool built_in{false};
     };
     called_function function_name(FuncCall* node, bool procedure);
-    bool function_columns(called_function const& called, std::string_view name, std::vector<std::string>& columns);
+    bool function_columns(called_function const& called, std::string_view name, std::vector<column_entry>& columns, from_item& item);
+    [[nodiscard]] offered_relation const* row_of(std::uint32_t type);
     void argument_types(FuncCall* node, called_function const& called);
     std::uint32_t type_name(TypeName* node); ///< its oid, 0: not known
     [[nodiscard]] std::uint32_t type_of(void const* node) const;

@@ -207,8 +207,9 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
     auto const text = [&](std::size_t i) { return text_of(fields[i]); };
 
     auto const whole_row = [&](from_item& item) {
+        if (!item.row_known) return not_understood(fmt::format("the row of the function \"{}\" in FROM", item.name));
         reference made;
-        made.value_only = row_value_ == reinterpret_cast<Node*>(node) && item.columns_known;
+        made.value_only = row_value_ == reinterpret_cast<Node*>(node) && item.columns_known && item.row_of == 0;
         if (made.value_only) {
             put("value_row", static_cast<long>(item.columns.size()));
             for (auto const& it : item.columns) {
@@ -218,9 +219,10 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
         } else {
             put(item.subquery ? "subquery_row" : "row", static_cast<long>(item.serial));
         }
-        made.kind = item.relation != 0 ? reference::kind_type::whole_row : reference::kind_type::local;
+        auto const relation = item.relation != 0 ? item.relation : item.row_of;
+        made.kind = relation != 0 ? reference::kind_type::whole_row : reference::kind_type::local;
         made.parts = std::move(parts);
-        made.relation = item.relation;
+        made.relation = relation;
         made.item = item.serial;
         made.name = text(named - 1);
         result_.references.push_back(std::move(made));
@@ -233,6 +235,7 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
         output plain;
         plain.relation = entry.relation;
         plain.column = entry.number;
+        plain.of_function = entry.of_function;
         plain_column_[node] = plain;
         has_type(node, entry.type);
     };

@@ -130,6 +130,7 @@ std::vector<resolver::from_item*> resolver::from_relation(RangeVar const* name, 
             entry.relation = column.relation;
             entry.number = column.column;
             entry.type = column.type;
+            entry.of_function = column.of_function;
             entry.item = item.serial;
             entry.qualifier = item.name;
             item.columns.push_back(std::move(entry));
@@ -246,6 +247,7 @@ std::vector<resolver::from_item*> resolver::from_subquery(RangeSubselect* node, 
         entry.relation = outputs[i].relation;
         entry.number = outputs[i].column;
         entry.type = outputs[i].type;
+        entry.of_function = outputs[i].of_function;
         entry.item = item.serial;
         entry.qualifier = item.name;
         item.columns.push_back(std::move(entry));
@@ -262,9 +264,22 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
     put("rows_from", node->is_rowsfrom);
     bool const single = nodes{node->functions}.size() == 1;
     auto const* alias = node->alias;
-    std::vector<std::string> columns;
+    std::vector<column_entry> columns;
     bool known = true;
+    bool of_user_only = false;
+    from_item rows; // what is found out about it
     std::string name = alias != nullptr ? alias->aliasname : "";
+    std::size_t part = 0, from = 0;
+    auto const add = [&](std::string_view column) { columns.emplace_back().name = column; };
+    // Each function's columns are counted by themselves, so that those of the next one mean the same where it got more.
+    auto const count = [&] {
+        for (auto i = from; i < columns.size(); ++i) {
+            auto& entry = columns[i];
+            entry.sense = entry.relation != 0 ? fmt::format("{}.{}.{}", part, entry.relation, entry.number) : fmt::format("{}.{}", part, i - from);
+        }
+        from = columns.size();
+        ++part;
+    };
     // References of the arguments to items on the left are always allowed.
     auto const before = std::exchange(in.lateral_active, true);
     for (Node* entry : nodes{node->functions}) {
@@ -281,10 +296,11 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
             put("definitions", static_cast<long>(nodes{definitions}.size()));
             for (Node* definition : nodes{definitions}) {
                 auto* column = as<ColumnDef>(definition);
-                columns.emplace_back(column->colname);
+                add(column->colname);
                 put_text(column->colname);
                 type_name(column->typeName);
             }
+            count();
             continue;
         }
         bool found = false;
@@ -297,37 +313,45 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
                 call_reference.alias_at = after_call(as<FuncCall>(pair[0]), node->ordinality);
                 call_reference.takes_alias = call_reference.alias_at != 0;
             }
-            known = function_columns(called->second, scalar, columns) && known;
+            known = function_columns(called->second, scalar, columns, rows) && known;
+            of_user_only = true;
+            count();
             continue;
         }
         for (auto const& candidate : known_functions) {
             if (!call || candidate.name != function) continue;
             found = true;
-            if (candidate.columns[0].empty()) columns.emplace_back(scalar);
+            if (candidate.columns[0].empty()) add(scalar);
             for (auto const column : candidate.columns) {
-                if (!column.empty()) columns.emplace_back(column);
+                if (!column.empty()) add(column);
             }
         }
         if (!found && call && function == "unnest" && (unnests_scalars(as<FuncCall>(pair[0])) || unnests_simple(as<FuncCall>(pair[0])))) {
             found = true;
             auto const width = nodes{as<FuncCall>(pair[0])->args}.size();
             for (std::size_t i = 0; i < width; ++i) {
-                columns.emplace_back(single && width == 1 && alias != nullptr ? alias->aliasname : function);
+                add(single && width == 1 && alias != nullptr ? std::string_view{alias->aliasname} : function);
             }
         }
         known = known && found;
+        count();
     }
     in.lateral_active = before;
     if (!known) columns.clear();
-    if (known && node->ordinality) columns.emplace_back("ordinality");
+    if (known && node->ordinality) {
+        add("ordinality");
+        count();
+    }
     auto& item = add_item(std::move(name));
     item.aliased = alias != nullptr;
     item.columns_known = known;
+    item.columns_certain = rows.columns_certain;
+    bool const alone = single && !node->ordinality;
+    item.row_of = alone && known ? rows.row_of : 0;
+    item.row_known = known ? alone || rows.row_of == 0 : !of_user_only;
     put_text(item.name);
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-        column_entry entry;
-        entry.name = columns[i];
-        entry.sense = fmt::format("l{}.{}", item.serial, i);
+    for (auto& entry : columns) {
+        entry.sense = fmt::format("l{}.{}", item.serial, entry.sense);
         entry.item = item.serial;
         entry.qualifier = item.name;
         item.columns.push_back(std::move(entry));

@@ -80,7 +80,7 @@ resolve_outcome resolver::run(Node* statement) {
     if (failed()) return *failure_;
     if (rows) {
         auto& columns = result_.columns.emplace();
-        for (auto const& it : outputs) columns.push_back({it.label, it.relation, it.column});
+        for (auto const& it : outputs) columns.push_back({it.label, it.relation, it.column, it.of_function});
     }
     result_.canonical = std::move(canonical_);
     return std::move(result_);

@@ -278,6 +278,7 @@ std::vector<resolver::output> resolver::output_list(List const* list, scope& in,
         if (auto const plain = plain_column_.find(target->val); plain != plain_column_.end()) {
             made.relation = plain->second.relation;
             made.column = plain->second.column;
+            made.of_function = plain->second.of_function;
         }
         if (target->name != nullptr) {
             made.label = target->name;
@@ -383,10 +384,11 @@ void resolver::star_item(from_item& item, list_use use, star& expansion, std::ve
         made.relation = entry.relation;
         made.column = entry.number;
         made.type = entry.type;
+        made.of_function = entry.of_function;
         if (entry.catalog_name) expansion.relations.push_back(entry.relation);
         bool const plain = entry.qualifier.empty();
         expansion.columns.push_back({plain ? std::string{} : entry.qualifier, entry.name, entry.catalog_name ? entry.relation : 0,
-                                     entry.number});
+                                     entry.number, entry.of_function});
         out.push_back(std::move(made));
     }
 }

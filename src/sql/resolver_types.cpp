@@ -12,6 +12,7 @@
 
 namespace pgmend::sql {
 
+offered_relation const* relation_source::relation(std::uint32_t) { return nullptr; }
 relation_source::function_answer relation_source::find_functions(std::string_view, std::string_view) { return {}; }
 relation_source::type_answer relation_source::find_type(std::string_view, std::string_view) { return {}; }
 offered_type const* relation_source::type(std::uint32_t) { return nullptr; }
@@ -131,10 +132,13 @@ void resolver::argument_types(FuncCall* node, called_function const& called) {
 }
 
 /// The columns of a user's function in FROM; false where they are not known. `name`: of the column of a scalar one.
-bool resolver::function_columns(called_function const& called, std::string_view name, std::vector<std::string>& columns) {
+/// Whose rows they are is told to `item`. OUT arguments keep their names as long as the function lives.
+bool resolver::function_columns(called_function const& called, std::string_view name, std::vector<column_entry>& columns, from_item& item) {
     std::optional<std::vector<std::string>> all;
+    std::optional<offered_relation const*> rows;
     for (auto const& it : called.candidates) {
         std::vector<std::string> its;
+        offered_relation const* its_rows = nullptr;
         if (it.output_names.size() > 1) {
             for (auto const& given : it.output_names) {
                 its.push_back(given.empty() ? fmt::format("column{}", its.size() + 1) : given);
@@ -142,16 +146,46 @@ bool resolver::function_columns(called_function const& called, std::string_view 
         } else {
             auto const* type = source_.type(it.result);
             for (int steps = 0; steps < 8 && type != nullptr && type->kind == 'd'; ++steps) type = source_.type(type->base);
-            if (type == nullptr || type->kind == 'd' || type->kind == 'c' || type->kind == 'p') return false;
-            bool const named = !it.output_names.empty() && !it.output_names.front().empty();
-            its.emplace_back(named ? std::string_view{it.output_names.front()} : name);
+            if (type == nullptr || type->kind == 'd' || type->kind == 'p') return false;
+            if (type->kind == 'c') {
+                its_rows = row_of(it.result);
+                if (its_rows == nullptr) return false;
+            } else {
+                bool const named = !it.output_names.empty() && !it.output_names.front().empty();
+                its.emplace_back(named ? std::string_view{it.output_names.front()} : name);
+            }
         }
-        if (all && *all != its) return false;
+        if ((all && *all != its) || (rows && *rows != its_rows)) return false;
         all = std::move(its);
+        rows = its_rows;
     }
     if (called.built_in || !all) return false;
-    columns.insert(columns.end(), all->begin(), all->end());
+    for (auto& it : *all) columns.emplace_back().name = std::move(it);
+    if (*rows == nullptr) return true;
+    item.row_of = (*rows)->id;
+    item.columns_certain = item.columns_certain && (*rows)->columns_certain;
+    for (auto const& offered : (*rows)->columns) {
+        auto& entry = columns.emplace_back();
+        entry.name = offered.name;
+        entry.relation = (*rows)->id;
+        entry.number = offered.number;
+        entry.catalog_name = true;
+        entry.several_meanings = offered.several_meanings;
+        entry.type = offered.type;
+        entry.of_function = true;
+    }
     return true;
+}
+
+/// The relation whose rows have this type, also behind domains; nullptr: none, or not known (composite types are no relations here).
+offered_relation const* resolver::row_of(std::uint32_t id) {
+    for (int steps = 0; steps < 8 && id != 0; ++steps) {
+        auto const* type = source_.type(id);
+        if (type == nullptr) return nullptr;
+        if (type->kind != 'd') return type->kind == 'c' && type->relation != 0 ? source_.relation(type->relation) : nullptr;
+        id = type->base;
+    }
+    return nullptr;
 }
 
 /// The type that a name means, or 0 where that is PostgreSQL's business. A row type counts as the relation that it belongs to.

@@ -78,6 +78,9 @@ class relation_source {
     /// `schema` empty: along the search path.
     [[nodiscard]] virtual answer find(std::string_view schema, std::string_view name) = 0;
 
+    /// By oid: whose row type a function's result or a column is. nullptr: not known.
+    [[nodiscard]] virtual offered_relation const* relation(std::uint32_t id);
+
     /// Whether the session has a temporary relation of that name.
     [[nodiscard]] virtual bool is_temporary(std::string_view name) const = 0;
 
@@ -129,6 +132,7 @@ struct reference {
     bool built_in{false};          ///< function: pg_catalog has one of that name too, which may be meant
 
     bool value_only{false};        ///< whole_row: only its values and their names count, not its type (to_jsonb(t), count(t))
+    bool argument{false};          ///< whole_row: of functions that take rows of this relation; how they use them is theirs
 
     bool qualified{false};         ///< written with its schema
 
@@ -152,6 +156,7 @@ struct star_column {
     std::string label;
     std::uint32_t relation{0}; ///< 0: not a column of a relation; its label is its name
     std::int16_t column{0};
+    bool of_function{false};   ///< in a row that a function returns
 
     bool operator==(star_column const&) const = default;
 };
@@ -198,6 +203,7 @@ struct result_column {
     std::string label;
     std::uint32_t relation{0}; ///< 0: not a plain column
     std::int16_t column{0};
+    bool of_function{false};   ///< it has the column's type, but does not come from there
 };
 
 /// The meaning of one statement.
