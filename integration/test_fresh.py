@@ -65,3 +65,22 @@ def test_a_prepared_statement_that_must_not_be_lost_to_a_refusal(client, postgre
     assert [read() for _ in range(3)] == [[("old",)]] * 3
     postgres.run("ALTER TABLE accounts RENAME COLUMN mail TO email", database=database)
     assert [read() for _ in range(3)] == [[("old",)]] * 3
+
+
+@pytest.mark.parametrize("healed_before", (False, True), ids=("first heal", "later heal"))
+@pytest.mark.parametrize("options", ({}, {"prepare": True}, {"prepare": False}), ids=("default", "prepared", "unprepared"))
+@pytest.mark.parametrize("text", ("UPDATE accounts SET email = email || %s WHERE id = 1", "UPDATE accounts SET email = email || %s WHERE id = 1 RETURNING email"), ids=("write", "returning"))
+def test_a_new_table_that_hides_the_renamed_one(client, postgres, database, healed_before, options, text):
+    """It stands ahead of it in search_path, and pgmend does not know it yet: nothing is written to it that was meant for the other."""
+    postgres.run("CREATE SCHEMA app", database=database)
+    client.execute("SET search_path = app, public")
+    postgres.run("ALTER TABLE accounts RENAME TO clients", database=database)
+    with pytest.raises(psycopg.errors.DatatypeMismatch):
+        client.execute("SELECT 1 WHERE 1")  # pgmend looks at everything
+    for _ in range(3 if healed_before else 0):
+        assert client.execute(text, ("!",), **options).rowcount == 1
+    postgres.run("CREATE TABLE app.clients (id int PRIMARY KEY, email text)", "INSERT INTO app.clients VALUES (1, 'other')", database=database)
+    for _ in range(2):
+        assert client.execute(text, ("!",), **options).rowcount == 1
+    assert client.execute("SELECT email FROM accounts").fetchall() == [("old!!!!!" if healed_before else "old!!",)]
+    assert postgres.run("SELECT email FROM app.clients", database=database) == [("other",)]

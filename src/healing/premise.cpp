@@ -36,6 +36,11 @@ std::string_view const premise_sql =
     " AND c.oid OPERATOR(pg_catalog.<>) ALL ($5::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
     " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
     " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
+    // Nor has any other relation the name that one of these has now.
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname OPERATOR(pg_catalog.=) ANY ($7::pg_catalog.name[])"
+    " AND c.oid OPERATOR(pg_catalog.<>) ALL ($6::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
+    " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
+    " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
     " THEN 1 ELSE 0 END";
 
 namespace {
@@ -124,6 +129,10 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
         if (relation == nullptr) return std::nullopt;
         for (auto const& name : columns) {
             if (relation->find_column(std::string_view{name}) != nullptr) return std::nullopt;
+        }
+        for (auto const& schema : schemas) {
+            auto const* found = now.find(schema, relation->name);
+            if (found != nullptr && !relations.contains(found->id)) return std::nullopt;
         }
         called.add(relation->name);
         placed.add(relation->schema);

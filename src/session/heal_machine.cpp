@@ -236,7 +236,8 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         if (phase_ == phase::aborting) break;
         auto const fields = wire::read_error(body);
         outdated_ = phase_ == phase::verifying && fields &&
-                    (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table);
+                    (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table ||
+                     fields->code == wire::sqlstate::division_by_zero);
         refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
                            phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
                            fields ? fields->code : base::byte_view{"?"}));
@@ -246,7 +247,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         return end_of_phase();
     }
     case '3':
-        if (ahead_ && phase_ == phase::verifying) return end_of_phase(); // what follows answers the retry
+        if (ahead_ && phase_ == phase::verifying && --closes_pending_ == 0) return end_of_phase(); // what follows answers the retry
         break;
     case 't': {
         if (phase_ != phase::describing) break;
@@ -317,6 +318,7 @@ std::string heal_machine::verify(healing::plan plan) {
     phase_ = phase::verifying;
     refused_ = outdated_ = passed_over_ = ahead_ = false;
     ready_pending_ = 1;
+    closes_pending_ = verification_->closes();
     std::string out;
     std::vector<expected_answer> answers;
     begin_transaction_again(out, answers);

@@ -30,7 +30,12 @@ void verification::append(std::string& out) const {
         wire::append_describe_statement(out, own_name);
         wire::append_close_statement(out, own_name);
     }
+    if (plan_.premise.empty()) return;
+    append_premise_statement(out);
+    append_premise(out, plan_.premise);
 }
+
+std::size_t verification::closes() const { return plan_.healed.size() + (plan_.premise.empty() ? 0 : 2); }
 
 std::optional<std::string> verification::on_description(char type, base::byte_view body) {
     if (complete()) return "the server described more statements than there are";

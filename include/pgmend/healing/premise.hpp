@@ -19,7 +19,7 @@ extern std::string_view const premise_sql;
 
 /// The parameters for a plan that changes nothing but names of columns and relations: that the relations and the renamed columns are still called
 /// as the plan has it; that none of the relations has a column by an old name, nor a function that could be taken for one; and that no relation has
-/// one of the names in the text where the session would find it, but those that are meant. Then PostgreSQL still refuses the original, and the
+/// one of the names in either text where the session would find it, but those that are meant. Then PostgreSQL still refuses the original, and the
 /// healed text still means what the original meant.
 ///
 /// `meant`: what the original means; `original`: its identifiers. Nothing: that cannot be said so (functions of users take part, a name is found

@@ -101,7 +101,7 @@ class heal_machine {
     [[nodiscard]] bool must_abort_again() const { return (request_.guarded || left_block_) && begun_ && !aborted_; }
 
     [[nodiscard]] std::string const& reason() const { return reason_; }
-    /// After a refused verification: the schema has moved on since the plan was made, and another plan may be verified.
+    /// After a refused verification: the schema has moved on since the catalog was read, and another plan may be verified.
     [[nodiscard]] bool outdated() const { return outdated_; }
     [[nodiscard]] base::byte_view sql() const { return sql_; } ///< the text before the edits
     [[nodiscard]] std::uint32_t text_message() const { return parse_; } ///< which message of the request has it; none, where an earlier one had
@@ -143,6 +143,7 @@ class heal_machine {
     std::optional<verification> verification_;
     phase phase_{phase::probing};
     std::uint32_t ready_pending_{0}; // so many more ReadyForQuery end the phase
+    std::size_t closes_pending_{0};  // so many more CloseComplete end a verification that a retry follows
     bool possible_{false};
     bool refused_{false};
     bool begun_{false};

@@ -45,7 +45,7 @@ class inquiry_machine {
     [[nodiscard]] std::optional<healing::session_view> view() const;
     /// Why the verification failed.
     [[nodiscard]] std::optional<std::string> const& refused() const { return refused_; }
-    /// Of all originals asked about. False also where that could not be told.
+    /// Of all originals asked about. False also where that could not be told, or where a name of the edited text means something else by now.
     [[nodiscard]] bool still_refused() const { return still_refused_; }
     /// With what the first one is refused that is.
     [[nodiscard]] std::string const& sqlstate() const { return sqlstate_; }

@@ -12,16 +12,18 @@
 
 namespace pgmend::session {
 
-/// Has each edited statement of a plan parsed and described under a name of pgmend's own. Nothing is executed.
+/// Has each edited statement of a plan parsed and described under a name of pgmend's own, and asks about the premise, where there is one: what is not known yet
+/// could give the names of the edited text another meaning. Nothing of the statement is executed.
 class verification {
   public:
     /// `plan` must outlive this. `parameter_types`: as the client declared.
     verification(healing::plan const& plan, std::vector<std::uint32_t> const& parameter_types)
         : plan_{plan}, parameter_types_{parameter_types} {}
 
-    /// Parse, Describe and Close for each statement; the caller appends the Sync.
+    /// Parse, Describe and Close for each statement, and the premise; the caller appends the Sync. An error with SQLSTATE 22012 tells that the premise does not hold.
     void append(std::string& out) const;
-    [[nodiscard]] std::size_t messages() const { return plan_.healed.size() * 3; }
+    /// So many CloseComplete are among the answers; the last one ends them.
+    [[nodiscard]] std::size_t closes() const;
 
     /// RowDescription ('T') or NoData ('n') of the next statement, in order. A reason where it does not fit.
     [[nodiscard]] std::optional<std::string> on_description(char type, base::byte_view body);
