@@ -66,4 +66,23 @@ healed_text make_healed_text(plan made, std::string_view original) {
     return out;
 }
 
+std::optional<healed_text> lengthened(healed_text const& healed, sql::abridged const& text, std::string_view whole) {
+    auto const& made = healed.plan;
+    if (healed.original != text.text || made.statements != 1 || made.for_once() || made.parameter_types || !made.nulled.empty()) return std::nullopt;
+    auto out = healed;
+    out.original = whole;
+    out.plan.sql.clear();
+    std::uint32_t copied = 0;
+    for (auto& it : out.plan.edits) {
+        if (text.concerns_list({it.begin, it.end})) return std::nullopt;
+        it.begin = text.whole_offset(it.begin);
+        it.end = text.whole_offset(it.end);
+        out.plan.sql.append(whole.substr(copied, it.begin - copied)).append(it.text);
+        copied = it.end;
+    }
+    out.plan.sql.append(whole.substr(copied));
+    for (auto& it : out.plan.healed) it.end = static_cast<std::uint32_t>(out.plan.sql.size() - (made.sql.size() - it.end));
+    return out;
+}
+
 } // namespace pgmend::healing

@@ -279,8 +279,15 @@ verdict search::combine(sql::parsed_text const& text, std::vector<std::pair<std:
     }
     add_identifiers(made);
     made.patterns = std::move(patterns);
+    auto const original = identifiers(asked_.sql);
     if (heals.size() == 1 && made.statements == 1 && is_about_names(made)) {
-        if (auto premise = premise_of(heals.front().second.meant, identifiers(asked_.sql), versions_.now, asked_.session)) made.premise = std::move(*premise);
+        if (auto premise = premise_of(heals.front().second.meant, original, versions_.now, asked_.session)) made.premise = std::move(*premise);
+    }
+    if (made.premise.empty()) {
+        std::vector<sql::resolution const*> meant;
+        for (auto const& [index, heal] : heals) meant.push_back(&heal.meant);
+        made.premise = meaning_of(meant, original, versions_.now, asked_.session);
+        made.premise_suffices = false;
     }
     auto answer = allowed(std::move(made), std::move(approval), std::move(note), writes);
     auto* refused = std::get_if<refusal>(&answer);

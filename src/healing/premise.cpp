@@ -31,13 +31,15 @@ std::string_view const premise_sql =
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_class AS c ON c.reltype OPERATOR(pg_catalog.=) p.proargtypes[0]"
     " WHERE p.proname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[]) AND p.pronargs OPERATOR(pg_catalog.=) 1"
     " AND c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[]))"
-    // $3, $4, $5: no relation but these has such a name in such a schema, or is temporary.
+    // $3, $4, $5: no relation but these has such a name in such a schema, or is temporary. Indexes and row types are never taken for one.
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])"
+    " AND c.relkind OPERATOR(pg_catalog.<>) ALL ('{i,I,t,c}'::pg_catalog.\"char\"[])"
     " AND c.oid OPERATOR(pg_catalog.<>) ALL ($5::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
     " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
     " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
     // Nor has any other relation the name that one of these has now.
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname OPERATOR(pg_catalog.=) ANY ($7::pg_catalog.name[])"
+    " AND c.relkind OPERATOR(pg_catalog.<>) ALL ('{i,I,t,c}'::pg_catalog.\"char\"[])"
     " AND c.oid OPERATOR(pg_catalog.<>) ALL ($6::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
     " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
     " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
@@ -79,6 +81,13 @@ std::string array_of(List const& list) {
     array_text out;
     for (auto const& it : list) out.add(it);
     return std::move(out).take();
+}
+
+/// Parameters in the encoding of the session: nothing where that is not known.
+std::optional<std::vector<std::string>> in_encoding_of(session_view const& session, std::vector<std::string> parameters) {
+    bool const plain = std::all_of(parameters.begin(), parameters.end(), [](std::string const& it) { return is_ascii(it); });
+    if (!plain && session.client_encoding != "UTF8") return std::nullopt;
+    return parameters;
 }
 
 } // namespace
@@ -151,9 +160,36 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
     std::vector<std::string> out{array_of(relations),  array_of(columns),       array_of(names),          array_of(schemas),
                                  array_of(kept),       array_of(relations),     std::move(called).take(), std::move(placed).take(),
                                  std::move(of).take(), std::move(numbers).take(), std::move(now_called).take()};
-    bool const plain = std::all_of(out.begin(), out.end(), [](std::string const& it) { return is_ascii(it); });
-    if (!plain && session.client_encoding != "UTF8") return std::nullopt; // the parameters are in the session's encoding
-    return out;
+    return in_encoding_of(session, std::move(out));
+}
+
+std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& meant, std::vector<std::string> const& original, catalog::snapshot const& now,
+                                    session_view const& session) {
+    std::set<catalog::oid> all;
+    for (auto const* of_one : meant) {
+        for (auto const& it : of_one->references) all.insert(it.relation);
+        for (auto const& it : of_one->stars) all.insert(it.relations.begin(), it.relations.end());
+    }
+    std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
+    schemas.insert(original.begin(), original.end());
+    std::set<catalog::oid> relations;
+    array_text called, placed;
+    for (auto const id : all) {
+        auto const* relation = now.find(id);
+        if (relation == nullptr) continue;
+        bool const has_namesake = std::any_of(schemas.begin(), schemas.end(), [&](auto const& schema) {
+            auto const* found = now.find(schema, relation->name);
+            return found != nullptr && !all.contains(found->id);
+        });
+        if (has_namesake) continue; // the text tells them apart
+        relations.insert(id);
+        called.add(relation->name);
+        placed.add(relation->schema);
+    }
+    if (relations.empty()) return {};
+    std::string const none{"{}"};
+    auto out = in_encoding_of(session, {none, none, none, array_of(schemas), none, array_of(relations), std::move(called).take(), std::move(placed).take(), none, none, none});
+    return std::move(out).value_or(std::vector<std::string>{});
 }
 
 } // namespace pgmend::healing

@@ -276,6 +276,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     static void await_client(std::shared_ptr<client_session> self);
     static void relay_client(std::shared_ptr<client_session> self);
     static awaitable<> relay_client_slowly(std::shared_ptr<client_session> self, std::string pending, std::string left);
+    static awaitable<> receive_long_text(std::shared_ptr<client_session> self);
+    bool stops_at_gate();
     static void await_server(std::shared_ptr<client_session> self);
     static void relay_server(std::shared_ptr<client_session> self);
     static awaitable<> relay_server_slowly(std::shared_ptr<client_session> self, std::string pending, std::string left);

@@ -18,6 +18,9 @@
 namespace pgmend::net {
 namespace {
 
+/// More of a frame that is waited for does not go through the worker's buffer.
+constexpr std::size_t most_carried_bytes = worker::scratch_bytes / 2;
+
 /// So many reads in a row, then other sessions get their turn.
 constexpr unsigned most_rounds = 16;
 
@@ -62,14 +65,36 @@ void client_session::await_client(std::shared_ptr<client_session> self) {
     client.when_readable([self = std::move(self)](boost::system::error_code) mutable { relay_client(std::move(self)); });
 }
 
+/// heal() and follow_pause() go on with it.
+bool client_session::stops_at_gate() {
+    bool const stops = healing_ || crossing_ || relay_.client_must_wait() || (paused_ && relay_.idle());
+    if (stops) client_at_gate_ = true;
+    return stops;
+}
+
+/// The rest of a text that is looked at as a whole, though it does not fit into the worker's buffer.
+awaitable<> client_session::receive_long_text(std::shared_ptr<client_session> self) {
+    auto& s = *self;
+    auto const total = wire::read_header(s.client_carry_).total_bytes();
+    while (s.client_carry_.size() < total) {
+        auto const before = s.client_carry_.size();
+        bool const more = co_await s.read_more(s.client_, s.client_carry_);
+        if (!more) {
+            s.client_ended_ = true;
+            s.server_.shutdown_send();
+            co_return;
+        }
+        count(s.traffic_->received_bytes, s.client_carry_.size() - before);
+    }
+    if (!s.stops_at_gate()) co_await relay_client_slowly(self, {}, std::exchange(s.client_carry_, {}));
+}
+
 void client_session::relay_client(std::shared_ptr<client_session> self) {
     auto& s = *self;
     for (unsigned round = 0; round < most_rounds; ++round) {
         if (!s.client_.is_open()) return;
-        if (s.healing_ || s.crossing_ || s.relay_.client_must_wait() || (s.paused_ && s.relay_.idle())) { // heal() and follow_pause() go on with this
-            s.client_at_gate_ = true;
-            return;
-        }
+        if (s.stops_at_gate()) return;
+        if (s.client_carry_.size() > most_carried_bytes) [[unlikely]] return spawn(s.home_, receive_long_text(std::move(self)));
         char* const buffer = s.home_.scratch();
         std::size_t const carried = s.client_carry_.size();
         std::memcpy(buffer, s.client_carry_.data(), carried);

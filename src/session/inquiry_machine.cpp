@@ -32,7 +32,12 @@ std::string inquiry_machine::begin() const {
     std::string out;
     if (in_transaction_) (void)append_statement(out, set_savepoint);
     if (probing_) session_probe::append(out, {});
-    if (verification_) verification_->append(out);
+    if (verification_) {
+        verification_->append(out);
+    } else if (asked_.confirm && !asked_.confirm->plan.premise.empty()) {
+        append_premise_statement(out);
+        append_premise(out, asked_.confirm->plan.premise);
+    }
     wire::append_sync(out);
     for (std::size_t i = 0; i < originals(); ++i) {
         if (in_transaction_) (void)append_statement(out, roll_back_to_savepoint);
@@ -64,7 +69,7 @@ void inquiry_machine::on_first_answers(char type, base::byte_view body) {
     case 'E': {
         failed_ = true;
         auto const fields = wire::read_error(body);
-        if (verification_ && fields && fields->code == wire::sqlstate::division_by_zero) still_refused_ = false;
+        if (fields && fields->code == wire::sqlstate::division_by_zero) still_refused_ = false;
         if (!refused_) refused_ = fmt::format("PostgreSQL refused the edited statement with SQLSTATE {}", fields ? fields->code : base::byte_view{"?"});
         break;
     }

@@ -2,6 +2,7 @@
 #include "pgmend/session/relay_machine.hpp"
 
 #include "pgmend/session/session_memory.hpp"
+#include "pgmend/sql/abridged.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
@@ -52,6 +53,27 @@ bool is_in_sight(base::byte_view bytes, std::size_t most) {
         }
     }
     return false;
+}
+
+/// What is told of a text that fails for drift, and that was too long to be looked at.
+std::shared_ptr<answer_note const> too_long_to_heal() {
+    auto note = std::make_shared<answer_note>();
+    note->refusal = std::make_shared<healing::refusal const>(healing::refusal{
+        "texts of more than 64 KiB are healed as simple queries of up to healing.max_batch_bytes, where what is left of them without further constant rows of VALUES, and"
+        " elements of IN and ARRAY, is shorter and all there is to change",
+        healing::refusal_kind::not_understood, {}});
+    return note;
+}
+
+/// An edit of the abridged text becomes one of the whole. False: there is none.
+bool lengthen(advice& given, sql::abridged const& text, base::byte_view whole) {
+    if (given.what != advice::kind_type::edit) return true;
+    auto healed = healing::lengthened(*given.note->healed, text, whole);
+    if (!healed) return false;
+    auto note = std::make_shared<answer_note>(*given.note);
+    note->healed = std::make_shared<healed_text const>(std::move(*healed));
+    given.note = std::move(note);
+    return true;
 }
 
 bool begins_request(char type) { return type != 'd' && type != 'c' && type != 'f' && type != 'X'; }
@@ -157,6 +179,7 @@ std::optional<advice> relay_machine::look(wire::frame_header const& header, base
     case 'Q': {
         auto const sql = in.text();
         if (!in.ok()) return std::nullopt;
+        if (sql.size() > most_waited_for_bytes) return look_at_long(header, body);
         return preflight_->look(sql, nullptr, {}, in_transaction, alone);
     }
     case 'P': {
@@ -173,13 +196,48 @@ std::optional<advice> relay_machine::look(wire::frame_header const& header, base
     }
 }
 
-/// The same of a text of which only the beginning has come.
+/// The same of a text of which only the beginning has come, or that is too long.
 advice relay_machine::look_at_beginning(wire::frame_header const& header, base::byte_view body) {
     bool const in_transaction = status_ == 'T';
-    if (header.type == 'Q') return preflight_->look_at_beginning(body, nullptr, in_transaction);
-    wire::cursor in{body};
-    auto const statement = in.text();
-    return preflight_->look_at_beginning(in.ok() ? in.rest() : base::byte_view{}, &statement, in_transaction);
+    auto sql = body;
+    advice given;
+    if (header.type == 'Q') {
+        given = preflight_->look_at_beginning(sql, nullptr, in_transaction);
+    } else {
+        wire::cursor in{body};
+        auto const statement = in.text();
+        sql = in.ok() ? in.rest() : base::byte_view{};
+        given = preflight_->look_at_beginning(sql, &statement, in_transaction);
+    }
+    if (!given.note && preflight_->waits_for_long_text(sql.substr(0, most_waited_for_bytes))) given.note = too_long_to_heal();
+    return given;
+}
+
+/// It may be healed: all of it is needed, as soon as its beginning tells that, and until there is enough of the beginning.
+bool relay_machine::waits_for_long(wire::frame_header const& header, base::byte_view beginning) const {
+    if (header.type != 'Q' || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
+    if (!preflight_->active(status_ == 'T')) return false;
+    return beginning.size() < most_waited_for_bytes || preflight_->waits_for_long_text(beginning.substr(wire::header_bytes, most_waited_for_bytes));
+}
+
+/// A Query as if constants that say nothing new were not in it. What heals that heals the whole.
+advice relay_machine::look_at_long(wire::frame_header const& header, base::byte_view body) {
+    auto const sql = wire::cursor{body}.text();
+    auto const text = sql::abridge(sql);
+    if (!text || text->text.size() > most_waited_for_bytes) return look_at_beginning(header, body);
+    auto given = preflight_->look(text->text, nullptr, {}, status_ == 'T', false);
+    if (given.splits) return look_at_beginning(header, body);
+    return lengthen(given, *text, sql) ? given : look_at_beginning(header, body);
+}
+
+/// What the driver has found out about it.
+advice relay_machine::take_answer(wire::frame_header const& header, base::byte_view body, bool alone) {
+    auto given = *std::exchange(answer_, std::nullopt);
+    if (alone) preflight_->goes_on(given, question_.sql, header.type == 'Q');
+    if (header.type != 'Q' || body.size() <= most_waited_for_bytes) return given;
+    auto const sql = wire::cursor{body}.text();
+    auto const text = sql::abridge(sql);
+    return text && lengthen(given, *text, sql) ? given : look_at_beginning(header, body);
 }
 
 bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) {
@@ -193,6 +251,7 @@ bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) 
     } else {
         wire::cursor in{body};
         asked_sql_ = in.text();
+        if (asked_sql_.size() > most_waited_for_bytes) asked_sql_ = sql::abridge(asked_sql_).value_or(sql::abridged{}).text;
     }
     question_.sql = asked_sql_;
     asking_ = true;
@@ -343,7 +402,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         bool const whole = available >= header.total_bytes();
         bool const has_text = header.type == 'Q' || header.type == 'P';
         bool const looked_into = has_text || header.type == 'B' || (header.type == 'C' && memory_ != nullptr);
-        if (!whole && looked_into && header.total_bytes() <= most_waited_for_bytes) break;
+        if (!whole && looked_into && (header.total_bytes() <= most_waited_for_bytes || waits_for_long(header, bytes.substr(at)))) break;
         if (skip_to_sync_) {
             if (at > 0) return finish(true); // what came before, on its own
             if (header.type != 'S' && header.type != 'X') {
@@ -371,12 +430,10 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             if (preflight_ != nullptr) preflight_->passed_unseen();
         } else if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
+            bool const alone = begins && whole && queue_.empty() && status_ == 'I' && settings_.heals && is_in_sight(bytes.substr(at), settings_.most_request_bytes);
             if (has_text && !whole) given = look_at_beginning(header, body);
-            else if (has_text && answer_) given = std::exchange(answer_, std::nullopt);
-            else if (has_text || header.type == 'B') {
-                bool const alone = begins && queue_.empty() && status_ == 'I' && settings_.heals && is_in_sight(bytes.substr(at), settings_.most_request_bytes);
-                given = look(header, body, alone);
-            }
+            else if (has_text && answer_) given = take_answer(header, body, alone);
+            else if (has_text || header.type == 'B') given = look(header, body, alone);
             if (given && given->what == advice::kind_type::ask) {
                 if (status_ != 'E' && ask(header, body)) return finish(false);
                 given->what = advice::kind_type::pass;

@@ -196,6 +196,18 @@ bool statement_check::splits(std::string_view statement) const {
     return found != prepared_.end() && found->second.splits;
 }
 
+/// Between the driver's questions and now a name may have got another meaning.
+void statement_check::goes_on(advice& given, base::byte_view sql, bool query) {
+    if (given.what != advice::kind_type::edit || !given.note->healed || !can_ask_of_premise(*given.note->healed)) return;
+    if (!query || sql::plain_statement(sql) != sql::statement_kind::empty) given.premise = ask_of_premise();
+}
+
+/// Not where a value may be a label that was renamed: what is left out is not looked at.
+bool statement_check::waits_for_long_text(base::byte_view beginning) {
+    bool const heals = judge_->settings().healing_mode == healing::mode::heal && judge_->has_tripwire() && !judge_->has_old_labels();
+    return heals && judge_->trips(beginning) && judge_->batch_of(beginning).empty();
+}
+
 advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) {
     auto given = preflight::look_at_beginning(sql, statement, in_transaction);
     auto const table = judge_->batch_of(sql);
@@ -244,8 +256,13 @@ advice statement_check::base_advice(healing::cached_text& text, bool in_transact
     return given;
 }
 
+bool statement_check::can_ask_of_premise(healing::healed_text const& text) const {
+    return premises_broken_ < most_broken_premises && !begun_ && !text.plan.premise.empty();
+}
+
+/// And whether nothing else has to be asked.
 bool statement_check::may_ask_of_premise(healing::healed_text const& text) const {
-    return premises_broken_ < most_broken_premises && !begun_ && !text.plan.premise.empty() && !text.refused_originals.empty();
+    return can_ask_of_premise(text) && text.plan.premise_suffices && !text.refused_originals.empty();
 }
 
 advice statement_check::look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,

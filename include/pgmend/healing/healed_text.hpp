@@ -2,7 +2,9 @@
 #pragma once
 
 #include "pgmend/healing/plan.hpp"
+#include "pgmend/sql/abridged.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +25,8 @@ struct healed_text {
 };
 
 [[nodiscard]] healed_text make_healed_text(plan made, std::string_view original);
+
+/// What heals an abridged text, for the whole of it; what is for reports stays that of the short one. Nothing where the edits have to do with what was left out.
+[[nodiscard]] std::optional<healed_text> lengthened(healed_text const& healed, sql::abridged const& text, std::string_view whole);
 
 } // namespace pgmend::healing

@@ -86,6 +86,7 @@ struct plan {
     /// Parameters of `premise_sql`: what has to be true of the catalog for the healed text to mean what the original meant, and for PostgreSQL to refuse
     /// the original. None: it cannot be asked so.
     std::vector<std::string> premise;
+    bool premise_suffices{true}; ///< false: it is only that the healed text means what it did; whether PostgreSQL refuses the original has to be asked
 
     bool operator==(plan const&) const = default;
     [[nodiscard]] bool writes() const;

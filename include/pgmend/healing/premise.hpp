@@ -27,4 +27,9 @@ extern std::string_view const premise_sql;
 [[nodiscard]] std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant, std::vector<std::string> const& original,
                                                                  catalog::snapshot const& now, session_view const& session);
 
+/// Parameters for any plan: that the relations are still called as the plan has it, and that nothing else is found by those names. Whether PostgreSQL still
+/// refuses the original, they do not tell. Empty: nothing can be said so.
+[[nodiscard]] std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& meant, std::vector<std::string> const& original,
+                                                  catalog::snapshot const& now, session_view const& session);
+
 } // namespace pgmend::healing

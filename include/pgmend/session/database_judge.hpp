@@ -59,6 +59,7 @@ class database_judge {
     [[nodiscard]] std::string const& batch_of(healing::cached_text& text);
     /// Whether the text mentions something that may have drifted; looks through it once for each version of the tripwire.
     [[nodiscard]] bool trips(healing::cached_text& text);
+    [[nodiscard]] bool trips(std::string_view sql) const;
     [[nodiscard]] std::uint64_t masked(healing::cached_text& text);
 
     /// The opinion that holds, or nullptr.
@@ -104,7 +105,6 @@ class database_judge {
 
     void build_tripwire();
     void collect_old_labels();
-    [[nodiscard]] bool trips(std::string_view sql) const;
 
     std::shared_ptr<base::published<catalog::history> const> source_;
     base::published<catalog::history>::reader reader_;

@@ -268,6 +268,9 @@ class relay_machine {
     [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, bool alone);
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] bool waits_for_long(wire::frame_header const& header, base::byte_view beginning) const;
+    [[nodiscard]] advice look_at_long(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] advice take_answer(wire::frame_header const& header, base::byte_view body, bool alone);
     void put_ahead(advice const& given);
     [[nodiscard]] bool may_bind_old_label(base::byte_view request) const;
     void prepare_anew(base::byte_view bind, std::shared_ptr<prepare_again const> what);

@@ -43,6 +43,8 @@ class statement_check final : public preflight {
     [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) override;
     [[nodiscard]] bool has_old_labels() const override;
     [[nodiscard]] bool may_have_old_label(base::byte_view bind) const override;
+    void goes_on(advice& given, base::byte_view sql, bool query) override;
+    [[nodiscard]] bool waits_for_long_text(base::byte_view beginning) override;
     void passed_unseen() override;
     [[nodiscard]] advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override;
     void worked(std::uint64_t token) override { judge_->note_worked(token); }
@@ -139,6 +141,7 @@ class statement_check final : public preflight {
     [[nodiscard]] std::uint32_t view_number();
     [[nodiscard]] healing::session_view const* best_view() const;
     [[nodiscard]] bool is_fresh(healing::opinion const& it) const;
+    [[nodiscard]] bool can_ask_of_premise(healing::healed_text const& text) const;
     [[nodiscard]] bool may_ask_of_premise(healing::healed_text const& text) const;
     [[nodiscard]] advice::premise_type ask_of_premise() { return std::exchange(premise_there_, true) ? advice::premise_type::asked : advice::premise_type::prepared_and_asked; }
     [[nodiscard]] healing::opinion* asked_about(base::byte_view sql, std::vector<catalog::oid> const& types);

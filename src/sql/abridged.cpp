@@ -1,0 +1,138 @@
+#include "pgmend/sql/abridged.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace pgmend::sql {
+namespace {
+
+/// Shorter ones are not worth while.
+constexpr std::uint32_t least_bytes = 64;
+
+constexpr std::array<std::string_view, 4> query_words{"select", "with", "values", "table"};
+
+class abridger {
+  public:
+    explicit abridger(std::string_view text) : text_{text}, list_{scan(text)} {}
+
+    std::optional<abridged> run() {
+        if (!list_.complete || list_.depends_on_backslashes) return std::nullopt;
+        for (std::size_t i = 0; i + 1 < list_.tokens.size();) {
+            auto const& it = list_.tokens[i++];
+            if (is_word(text_, it, "values") && is('(', i)) i = take_elements(i, true);
+            else if (is_word(text_, it, "in") && is('(', i) && !is_query(i + 1)) i = take_elements(i + 1, false);
+            else if (is_word(text_, it, "array") && is('[', i)) i = take_elements(i + 1, false);
+        }
+        if (out_.cuts.empty()) return std::nullopt;
+        out_.text.append(text_.substr(copied_));
+        return std::move(out_);
+    }
+
+  private:
+    [[nodiscard]] std::string_view bytes(std::size_t i) const { return text_.substr(list_.tokens[i].begin, list_.tokens[i].end - list_.tokens[i].begin); }
+    [[nodiscard]] bool is(char punctuation, std::size_t i) const {
+        return i < list_.tokens.size() && list_.tokens[i].kind == token_kind::punctuation && text_[list_.tokens[i].begin] == punctuation;
+    }
+    [[nodiscard]] bool is_query(std::size_t i) const {
+        if (i >= list_.tokens.size() || is('(', i)) return true;
+        return std::any_of(query_words.begin(), query_words.end(), [&](auto word) { return is_word(text_, list_.tokens[i], word); });
+    }
+
+    /// The token behind the element that begins with this one. A row ends with its bracket, anything else with a comma or what closes the list.
+    [[nodiscard]] std::size_t end_of_element(std::size_t i, bool row) const {
+        for (unsigned depth = 0; i < list_.tokens.size(); ++i) {
+            bool const closes = is(')', i) || is(']', i);
+            if (depth == 0 && (closes || is(',', i) || is(';', i))) return i;
+            if (is('(', i) || is('[', i)) ++depth;
+            if (closes && --depth == 0 && row) return i + 1;
+        }
+        return i;
+    }
+
+    /// Names of the first element: what the others say besides constants.
+    void remember_names(std::size_t begin, std::size_t end) {
+        names_.clear();
+        for (auto i = begin; i < end; ++i) {
+            auto const kind = list_.tokens[i].kind;
+            if (kind == token_kind::word || kind == token_kind::quoted) names_.push_back(bytes(i));
+        }
+        std::sort(names_.begin(), names_.end());
+        names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+    }
+
+    [[nodiscard]] bool is_constant(std::size_t i) const {
+        auto const& it = list_.tokens[i];
+        switch (it.kind) {
+        case token_kind::string:
+        case token_kind::number: return true;
+        case token_kind::punctuation: return is(',', i) || is('(', i) || is(')', i) || is('[', i) || is(']', i) || is(':', i);
+        case token_kind::operator_name: return bytes(i) == "-" || bytes(i) == "+" || bytes(i) == "::";
+        case token_kind::parameter: return false;
+        case token_kind::word:
+            for (auto const* known : {"null", "true", "false", "default"}) {
+                if (is_word(text_, it, known)) return true;
+            }
+            [[fallthrough]];
+        case token_kind::quoted: return std::binary_search(names_.begin(), names_.end(), bytes(i));
+        }
+        return false;
+    }
+
+    /// Tokens [from, to): commas and constants.
+    void leave_out(std::size_t from, std::size_t to) {
+        if (from >= to) return;
+        auto const begin = list_.tokens[from].begin, end = list_.tokens[to - 1].end;
+        if (end - begin < least_bytes) return;
+        out_.text.append(text_.substr(copied_, begin - copied_));
+        out_.cuts.push_back({static_cast<std::uint32_t>(out_.text.size()), end - begin});
+        copied_ = end;
+    }
+
+    /// The elements from this token on; answers where the list ends.
+    std::size_t take_elements(std::size_t first, bool rows) {
+        auto const offset = [&](std::uint32_t of_whole) { return static_cast<std::uint32_t>(out_.text.size() + (of_whole - copied_)); };
+        auto const cuts = out_.cuts.size();
+        auto const begin = offset(list_.tokens[first].begin);
+        auto end = end_of_element(first, rows);
+        remember_names(first, end);
+        auto kept = end; // behind the last one that stays
+        while (is(',', end)) {
+            auto const next = end_of_element(end + 1, rows);
+            bool constant = next > end + 1;
+            for (auto i = end + 1; constant && i < next; ++i) constant = is_constant(i);
+            if (!constant) {
+                leave_out(kept, end);
+                kept = next;
+            }
+            end = next;
+        }
+        leave_out(kept, end);
+        if (out_.cuts.size() > cuts) out_.lists.push_back({begin, offset(list_.tokens[end - 1].end)});
+        return std::max(end, first);
+    }
+
+    std::string_view text_;
+    token_list list_;
+    abridged out_;
+    std::size_t copied_{0};              // so much of the text is in out_, or left out
+    std::vector<std::string_view> names_;
+};
+
+} // namespace
+
+std::uint32_t abridged::whole_offset(std::uint32_t offset) const {
+    auto whole = offset;
+    for (auto const& it : cuts) {
+        if (it.at > offset) break;
+        whole += it.bytes;
+    }
+    return whole;
+}
+
+bool abridged::concerns_list(span bytes) const {
+    return std::any_of(lists.begin(), lists.end(), [&](auto const& it) { return bytes.begin < it.end && bytes.end > it.begin; });
+}
+
+std::optional<abridged> abridge(std::string_view text) { return abridger{text}.run(); }
+
+} // namespace pgmend::sql
