@@ -56,8 +56,9 @@ def test_an_insert_of_many_rows(renamed, count, block):
 
 def test_a_long_list_of_values(renamed):
     ids = ", ".join(str(i) for i in range(10, 20000))
+    others = ", ".join(["'a'", *["'b'"] * 100])
     with renamed.connect() as connection:
-        found = simple(connection, f"SELECT email FROM users WHERE id IN ({ids}) AND email <> ALL (ARRAY['a'{', ''b''' * 100}]) ORDER BY email DESC LIMIT 2")
+        found = simple(connection, f"SELECT email FROM users WHERE id IN ({ids}) AND email <> ALL (ARRAY[{others}]) ORDER BY email DESC LIMIT 2")
         assert (found.description[0].name, found.fetchall()) == ("email", [("user50@example.com",), ("user49@example.com",)])
         assert simple(connection, f"DELETE FROM users WHERE email LIKE 'user%' AND id IN ({ids})").rowcount == 41
 
