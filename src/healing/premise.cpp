@@ -126,7 +126,10 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
         if (!is_called_so(it.left_relation, it.left_column) || !is_called_so(it.right_relation, it.right_column)) return std::nullopt;
     }
     for (auto const& it : meant.stars) relations.insert(it.relations.begin(), it.relations.end());
-    if (relations.empty()) return std::nullopt;
+    auto const is_temporary = [&](std::string const& name) {
+        return std::find(session.temporary_relations.begin(), session.temporary_relations.end(), name) != session.temporary_relations.end();
+    };
+    if (relations.empty() || std::any_of(names.begin(), names.end(), is_temporary)) return std::nullopt;
     std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
     schemas.insert(original.begin(), original.end()); // one of them may be a schema's
     std::set<catalog::oid> kept;
@@ -143,6 +146,7 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
             auto const* found = now.find(schema, relation->name);
             if (found != nullptr && !relations.contains(found->id)) return std::nullopt;
         }
+        if (is_temporary(relation->name)) return std::nullopt;
         called.add(relation->name);
         placed.add(relation->schema);
     }
@@ -181,7 +185,8 @@ std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& m
             auto const* found = now.find(schema, relation->name);
             return found != nullptr && !all.contains(found->id);
         });
-        if (has_namesake) continue; // the text tells them apart
+        auto const& temporary = session.temporary_relations;
+        if (has_namesake || std::find(temporary.begin(), temporary.end(), relation->name) != temporary.end()) continue; // the text tells them apart
         relations.insert(id);
         called.add(relation->name);
         placed.add(relation->schema);

@@ -49,6 +49,19 @@ bool same_names(sql::resolution const& a, sql::resolution const& b) {
            });
 }
 
+/// A column whose name is taken now by one of a relation that is nearer. Empty: it is something else.
+std::string taken(sql::resolution const& means, sql::resolution const& meant) {
+    using kind = sql::reference::kind_type;
+    if (means.references.size() != meant.references.size()) return {};
+    for (std::size_t i = 0; i < meant.references.size(); ++i) {
+        auto const& is = means.references[i];
+        auto const& was = meant.references[i];
+        if (is.kind != kind::column || was.kind != kind::column) continue;
+        if (is.relation != was.relation || is.column != was.column) return is.name;
+    }
+    return {};
+}
+
 } // namespace
 
 std::optional<refusal> verify(sql::parsed_text const& healed, std::size_t index, sql::resolution const& meant,
@@ -59,7 +72,8 @@ std::optional<refusal> verify(sql::parsed_text const& healed, std::size_t index,
         ambiguous = failed->column;
         return refusal{"the rewritten statement would not fit: " + failed->text, refusal_kind::unproven, {}};
     }
-    if (std::get<sql::resolution>(outcome).canonical != meant.canonical) {
+    if (auto const& means = std::get<sql::resolution>(outcome); means.canonical != meant.canonical) {
+        ambiguous = taken(means, meant);
         return refusal{"the rewritten statement would mean something else", refusal_kind::unproven, {}};
     }
     return std::nullopt;

@@ -336,12 +336,24 @@ awaitable<bool> client_session::plan_values(healing_under_way& heal, catalog::hi
     auto& machine = heal.machine;
     heal.values.clear();
     auto const described = co_await converse_with(machine, machine.describe());
+    auto question = machine.question();
+    question.who = check_->circumstances();
+    if (described != step::probed && question.prepared) { // ahead of a change of its names: these come first, and then the value fails once more
+        heal.reason = machine.reason();
+        question.error.reset();
+        auto verdict = healing::judge(question, knowledge_of(schema));
+        auto* const names = std::get_if<healing::plan>(&verdict);
+        if (names == nullptr || !names->losses.empty()) co_return false;
+        heal.plan = std::move(*names);
+        heal.drifted = heal.planned = true;
+        bool const verified = co_await verify(heal, schema.current());
+        if (verified) heal.reason.clear();
+        co_return verified;
+    }
     if (described != step::probed) {
         heal.reason = machine.reason();
         co_return false;
     }
-    auto question = machine.question();
-    question.who = check_->circumstances();
     auto verdict = healing::judge_values(question, machine.bound_values(), knowledge_of(schema));
     if (auto const* const refused = std::get_if<healing::refusal>(&verdict)) {
         heal.is_drift = heal.drifted = refused->kind != healing::refusal_kind::not_drift; // else a value was never a label
@@ -474,7 +486,7 @@ awaitable<bool> client_session::go_on_without_premise(session::heal_machine& mac
     auto const sent = of_bind && name ? check_->edited(*name) : std::nullopt;
     std::shared_ptr<session::prepare_again const> anew;
     if (sent) {
-        session::inquiry_machine inquiry{{}, {false, nullptr, sent->text}, false, sent->types};
+        session::inquiry_machine inquiry{{}, {false, nullptr, sent->text, false}, false, sent->types}; // its premise is known to be broken
         auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
             return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
         };

@@ -238,6 +238,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         outdated_ = phase_ == phase::verifying && fields &&
                     (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table ||
                      fields->code == wire::sqlstate::division_by_zero);
+        if (phase_ == phase::probing && request_.opened && !left_block_) refuse("its text has begun a transaction block, which is aborted now");
         refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
                            phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
                            fields ? fields->code : base::byte_view{"?"}));
@@ -463,8 +464,10 @@ retry_request heal_machine::as_it_was(prepare_again const* anew) {
     std::string ahead;
     (void)append_prepare_anew(ahead, statement_name_, anew->sql, anew->types);
     again.bytes.insert(0, ahead);
+    auto note = std::make_shared<answer_note>();
+    note->anew = std::make_shared<prepare_again const>(*anew);
     std::vector<expected_answer> own;
-    for (auto const kind : prepare_anew_answers) own.push_back({kind, true, {}});
+    for (auto const kind : prepare_anew_answers) own.push_back({kind, true, std::exchange(note, nullptr)});
     again.answers.insert(again.answers.begin(), own.begin(), own.end());
     return again;
 }

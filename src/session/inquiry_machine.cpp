@@ -34,7 +34,7 @@ std::string inquiry_machine::begin() const {
     if (probing_) session_probe::append(out, {});
     if (verification_) {
         verification_->append(out);
-    } else if (asked_.confirm && !asked_.confirm->plan.premise.empty()) {
+    } else if (asked_.confirm && asked_.premise && !asked_.confirm->plan.premise.empty()) {
         append_premise_statement(out);
         append_premise(out, asked_.confirm->plan.premise);
     }

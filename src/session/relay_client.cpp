@@ -209,15 +209,15 @@ advice relay_machine::look_at_beginning(wire::frame_header const& header, base::
         sql = in.ok() ? in.rest() : base::byte_view{};
         given = preflight_->look_at_beginning(sql, &statement, in_transaction);
     }
-    if (!given.note && preflight_->waits_for_long_text(sql.substr(0, most_waited_for_bytes))) given.note = too_long_to_heal();
+    if (!given.note && preflight_->waits_for_long_text(sql.substr(0, most_waited_for_bytes), true)) given.note = too_long_to_heal();
     return given;
 }
 
 /// It may be healed: all of it is needed, as soon as its beginning tells that, and until there is enough of the beginning.
 bool relay_machine::waits_for_long(wire::frame_header const& header, base::byte_view beginning) const {
     if (header.type != 'Q' || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
-    if (!preflight_->active(status_ == 'T')) return false;
-    return beginning.size() < most_waited_for_bytes || preflight_->waits_for_long_text(beginning.substr(wire::header_bytes, most_waited_for_bytes));
+    return preflight_->active(status_ == 'T') &&
+           preflight_->waits_for_long_text(beginning.substr(wire::header_bytes, most_waited_for_bytes), beginning.size() >= most_waited_for_bytes);
 }
 
 /// A Query as if constants that say nothing new were not in it. What heals that heals the whole.

@@ -82,6 +82,7 @@ base::byte_view relay_machine::begin_retry(retry_request const& again, std::stri
     first_effect_ = nothing;
     effect_passed_on_ = part_passed_on_ = failed_ = discarding_ = false;
     open_ = held_.open;
+    if (status_ == 'E' && !again.as_it_was) status_ = held_.guarded ? 'T' : 'I'; // it was rolled back to the savepoint, or the block was left
     retry_ = again;
     retry_.bytes.clear();
     retry_.answers.clear();

@@ -203,9 +203,9 @@ void statement_check::goes_on(advice& given, base::byte_view sql, bool query) {
 }
 
 /// Not where a value may be a label that was renamed: what is left out is not looked at.
-bool statement_check::waits_for_long_text(base::byte_view beginning) {
+bool statement_check::waits_for_long_text(base::byte_view beginning, bool enough) {
     bool const heals = judge_->settings().healing_mode == healing::mode::heal && judge_->has_tripwire() && !judge_->has_old_labels();
-    return heals && judge_->trips(beginning) && judge_->batch_of(beginning).empty();
+    return heals && (!enough || (judge_->trips(beginning) && judge_->batch_of(beginning).empty()));
 }
 
 advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) {

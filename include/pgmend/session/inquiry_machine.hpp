@@ -30,6 +30,7 @@ class inquiry_machine {
         bool probe{false};
         std::shared_ptr<healing::healed_text const> verify;  ///< may be null
         std::shared_ptr<healing::healed_text const> confirm; ///< may be null: that its originals are refused
+        bool premise{true};                                  ///< and that names mean what they did
     };
 
     /// `known`: what ParameterStatus has told.

@@ -75,8 +75,9 @@ class preflight {
     /// What the driver has found out of this text, a Query's or a Parse's, is about to be sent, `alone` as in look(): what it rests on may be asked about once more.
     virtual void goes_on(advice& /*given*/, base::byte_view /*sql*/, bool /*query*/) {}
 
-    /// Whether a Query that is too long to be looked at, of which this is the beginning, shall be waited for: it may be healed when it is abridged.
-    [[nodiscard]] virtual bool waits_for_long_text(base::byte_view /*beginning*/) { return false; }
+    /// Whether a Query that is too long to be looked at, of which this is the beginning, shall be waited for: it may be healed when it is abridged. `enough`: of the
+    /// beginning, to tell; else it may turn out so.
+    [[nodiscard]] virtual bool waits_for_long_text(base::byte_view /*beginning*/, bool /*enough*/) { return false; }
 
     /// The same, of which this much has come; `statement` as in look(). Answers what is known for sure: never `edit`, `ask` or `block`.
     [[nodiscard]] virtual advice look_at_beginning(base::byte_view /*sql*/, base::byte_view const* /*statement*/, bool /*in_transaction*/) {
