@@ -94,7 +94,10 @@ void client_session::relay_client(std::shared_ptr<client_session> self) {
     for (unsigned round = 0; round < most_rounds; ++round) {
         if (!s.client_.is_open()) return;
         if (s.stops_at_gate()) return;
-        if (s.client_carry_.size() > most_carried_bytes) [[unlikely]] return spawn(s.home_, receive_long_text(std::move(self)));
+        if (s.client_carry_.size() > most_carried_bytes) [[unlikely]] {
+            bool const replica = s.reads_ && s.may_concern_replica(s.client_carry_); // it has a way of its own with long texts
+            if (!replica || s.client_carry_.size() >= worker::scratch_bytes) return spawn(s.home_, receive_long_text(std::move(self)));
+        }
         char* const buffer = s.home_.scratch();
         std::size_t const carried = s.client_carry_.size();
         std::memcpy(buffer, s.client_carry_.data(), carried);

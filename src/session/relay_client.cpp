@@ -215,7 +215,7 @@ advice relay_machine::look_at_beginning(wire::frame_header const& header, base::
 
 /// It may be healed: all of it is needed, as soon as its beginning tells that, and until there is enough of the beginning.
 bool relay_machine::waits_for_long(wire::frame_header const& header, base::byte_view beginning) const {
-    if (header.type != 'Q' || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
+    if (header.type != 'Q' || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || block_ != nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
     return preflight_->active(status_ == 'T') &&
            preflight_->waits_for_long_text(beginning.substr(wire::header_bytes, most_waited_for_bytes), beginning.size() >= most_waited_for_bytes);
 }
