@@ -1,5 +1,7 @@
 #include "pgmend/sql/abridged.hpp"
 
+#include "pgmend/sql/characters.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -60,6 +62,13 @@ class abridger {
         names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
     }
 
+    /// A call with arguments, or regclass and the like: a constant in them may be a name (nextval('orders_id_seq')).
+    [[nodiscard]] bool may_name_something(std::size_t i) const {
+        auto const word = bytes(i);
+        auto const starts_with = [&](std::string_view lower) { return word.size() >= lower.size() && std::ranges::equal(word.substr(0, lower.size()), lower, {}, characters::lower); };
+        return (is('(', i + 1) && !is(')', i + 2)) || starts_with("reg") || starts_with("\"reg");
+    }
+
     [[nodiscard]] bool is_constant(std::size_t i) const {
         auto const& it = list_.tokens[i];
         switch (it.kind) {
@@ -73,7 +82,7 @@ class abridger {
                 if (is_word(text_, it, known)) return true;
             }
             [[fallthrough]];
-        case token_kind::quoted: return std::binary_search(names_.begin(), names_.end(), bytes(i));
+        case token_kind::quoted: return std::binary_search(names_.begin(), names_.end(), bytes(i)) && !may_name_something(i);
         }
         return false;
     }

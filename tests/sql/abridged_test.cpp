@@ -39,6 +39,8 @@ TEST_CASE("what may mean something else stays") {
              "INSERT INTO t VALUES (1)" + repeated(", ($1)", 20),                         // parameters
              "INSERT INTO t VALUES (1)" + repeated(", (2 * 3)", 20),                      // an operator
              "INSERT INTO t VALUES (1)" + repeated(", (now())", 20),                      // a function
+             "INSERT INTO t VALUES (nextval('a'))" + repeated(", (nextval('b'))", 20),    // constants that are names
+             "INSERT INTO t VALUES ('a'::regclass)" + repeated(", ('b'::RegClass)", 20), "INSERT INTO t VALUES ('a'::\"regclass\")" + repeated(", ('b'::\"regclass\")", 20),
              "INSERT INTO t VALUES (a)" + repeated(", (a.b)", 20),                        // a field
              "SELECT 1 FROM t WHERE a IN (SELECT 1" + repeated(", 2", 50) + ")",          //
              "SELECT 1 FROM t WHERE f(1" + repeated(", 2", 50) + ")",                     // no list
