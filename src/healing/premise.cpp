@@ -90,6 +90,22 @@ std::optional<std::vector<std::string>> in_encoding_of(session_view const& sessi
     return parameters;
 }
 
+/// Whether the session may find something else by this name than these relations.
+bool finds_another(std::string const& name, std::set<catalog::oid> const& than, std::set<std::string> const& schemas, catalog::snapshot const& now, session_view const& session) {
+    auto const& temporary = session.temporary_relations;
+    return std::find(temporary.begin(), temporary.end(), name) != temporary.end() || std::any_of(schemas.begin(), schemas.end(), [&](auto const& schema) {
+               auto const* found = now.find(schema, name);
+               return found != nullptr && !than.contains(found->id);
+           });
+}
+
+/// Where it looks for them.
+std::set<std::string> schemas_of(session_view const& session, std::vector<std::string> const& original) {
+    std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
+    schemas.insert(original.begin(), original.end()); // one of them may be a schema's
+    return schemas;
+}
+
 } // namespace
 
 std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant, std::vector<std::string> const& original, catalog::snapshot const& now,
@@ -126,12 +142,8 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
         if (!is_called_so(it.left_relation, it.left_column) || !is_called_so(it.right_relation, it.right_column)) return std::nullopt;
     }
     for (auto const& it : meant.stars) relations.insert(it.relations.begin(), it.relations.end());
-    auto const is_temporary = [&](std::string const& name) {
-        return std::find(session.temporary_relations.begin(), session.temporary_relations.end(), name) != session.temporary_relations.end();
-    };
-    if (relations.empty() || std::any_of(names.begin(), names.end(), is_temporary)) return std::nullopt;
-    std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
-    schemas.insert(original.begin(), original.end()); // one of them may be a schema's
+    if (relations.empty()) return std::nullopt;
+    auto const schemas = schemas_of(session, original);
     std::set<catalog::oid> kept;
     std::set_difference(relations.begin(), relations.end(), moved.begin(), moved.end(), std::inserter(kept, kept.end()));
 
@@ -142,19 +154,12 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
         for (auto const& name : columns) {
             if (relation->find_column(std::string_view{name}) != nullptr) return std::nullopt;
         }
-        for (auto const& schema : schemas) {
-            auto const* found = now.find(schema, relation->name);
-            if (found != nullptr && !relations.contains(found->id)) return std::nullopt;
-        }
-        if (is_temporary(relation->name)) return std::nullopt;
+        if (finds_another(relation->name, relations, schemas, now, session)) return std::nullopt;
         called.add(relation->name);
         placed.add(relation->schema);
     }
-    for (auto const& schema : schemas) {
-        for (auto const& name : names) {
-            auto const* found = now.find(schema, name);
-            if (found != nullptr && !kept.contains(found->id)) return std::nullopt;
-        }
+    for (auto const& name : names) {
+        if (finds_another(name, kept, schemas, now, session)) return std::nullopt;
     }
     for (auto const& [relation, number, name] : renamed) {
         of.add(relation);
@@ -174,19 +179,12 @@ std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& m
         for (auto const& it : of_one->references) all.insert(it.relation);
         for (auto const& it : of_one->stars) all.insert(it.relations.begin(), it.relations.end());
     }
-    std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
-    schemas.insert(original.begin(), original.end());
+    auto const schemas = schemas_of(session, original);
     std::set<catalog::oid> relations;
     array_text called, placed;
     for (auto const id : all) {
         auto const* relation = now.find(id);
-        if (relation == nullptr) continue;
-        bool const has_namesake = std::any_of(schemas.begin(), schemas.end(), [&](auto const& schema) {
-            auto const* found = now.find(schema, relation->name);
-            return found != nullptr && !all.contains(found->id);
-        });
-        auto const& temporary = session.temporary_relations;
-        if (has_namesake || std::find(temporary.begin(), temporary.end(), relation->name) != temporary.end()) continue; // the text tells them apart
+        if (relation == nullptr || finds_another(relation->name, all, schemas, now, session)) continue; // the text tells them apart
         relations.insert(id);
         called.add(relation->name);
         placed.add(relation->schema);
