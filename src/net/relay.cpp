@@ -72,12 +72,12 @@ bool client_session::stops_at_gate() {
     return stops;
 }
 
-/// The rest of a text that is looked at as a whole, though it does not fit into the worker's buffer.
+/// More of a text that is looked at as a whole, though it does not fit into the worker's buffer. Whether it is waited for to its end the machine says each time.
 awaitable<> client_session::receive_long_text(std::shared_ptr<client_session> self) {
     auto& s = *self;
     auto const total = wire::read_header(s.client_carry_).total_bytes();
-    while (s.client_carry_.size() < total) {
-        auto const before = s.client_carry_.size();
+    auto const before = s.client_carry_.size();
+    if (before < total) {
         bool const more = co_await s.read_more(s.client_, s.client_carry_);
         if (!more) {
             s.client_ended_ = true;
