@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import json
 import subprocess
 import threading
@@ -556,13 +557,34 @@ def test_a_temporary_table_shadows(shop):
 
 
 def test_a_role_without_the_right_to_read(shop):
+    """What is known to be healed for others has, for a role that may not use it, the error of the text that it sent: as the first time."""
     shop.direct("REVOKE ALL ON users FROM PUBLIC", "GRANT SELECT ON orders TO PUBLIC")
+    shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address", "ALTER TABLE users RENAME TO customers")
+    statements = ("SELECT email FROM users", "DELETE FROM users WHERE email = 'x'", "UPDATE users SET email = 'x' WHERE id = 1",
+                  "INSERT INTO users (email) VALUES ('x') RETURNING email", "SELECT count(*) FROM orders JOIN users USING (id)")
+    requests = [make(sql) for sql in statements for make in (query, extended)]
+    with shop.raw(user="trust") as client, shop.raw(direct=True, user="trust") as direct:
+        for sql, make, _ in itertools.product(statements, (query, extended), range(3)):
+            shown, own = raw.error_of(client.ask(make(sql))), raw.error_of(direct.ask(make(sql)))
+            told = make is extended and not sql.startswith("SELECT")  # of a write that is executed: its Bind has been answered by then
+            assert str(shown) == str(own) or (told and shown.get("C") == "42501"), (sql, make)
+        prepared = parse(statements[0], "named") + raw.SYNC
+        assert raw.error_of(client.ask(prepared)) is None
+        assert raw.error_of(client.ask(bind(statement="named") + execute() + raw.SYNC)).get("C") == "42P01"
+        shop.direct("GRANT SELECT ON customers TO trust")
+        assert client.rows("SELECT email FROM users WHERE id = 1") == [["user1@example.com"]]
+        assert "D" in raw.kinds(client.ask(bind(statement="named") + execute() + raw.SYNC))
+        shop.direct("REVOKE SELECT ON customers FROM trust")
+        assert raw.error_of(client.ask(bind(statement="named") + execute() + raw.SYNC)).get("C") == "42P01"
+
+
+def test_row_level_security_refuses_rows_not_heals(shop):
+    shop.direct("GRANT ALL ON users TO trust", "ALTER TABLE users ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON users USING (true) WITH CHECK (id < 3)")
     shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+    refused = "INSERT INTO users (id, email) VALUES (77, 'x')"
     with shop.raw(user="trust") as client:
-        for request in (query("SELECT email FROM users"), extended("SELECT email FROM users"), query("DELETE FROM users WHERE email = 'x'")):
-            messages = client.ask(request)
-            error = raw.error_of(messages)
-            assert error.get("C") in ("42501", "42703") and "D" not in raw.kinds(messages) and "email_address" not in str(error)
+        for request in (query(refused), extended(refused), query(refused)):
+            assert raw.error_of(client.ask(request)).get("C") == "42501"
 
 
 def test_a_role_that_may_read_the_old_column_only(shop):

@@ -502,7 +502,8 @@ std::shared_ptr<session::prepare_again const> client_session::prepared_by_client
     auto const& held = relay_.held();
     auto const name = machine.statement();
     bool const nothing_happened = !held.guarded && !held.open && held.first == held.failed && relay_.transaction_status() == 'I';
-    if (!held.request.starts_with('B') || !name || !nothing_happened || !session::is_drift(machine.error()) || machine.is_of_parameter()) return nullptr;
+    bool const of_the_text = session::is_drift(machine.error()) || session::is_denial(machine.error());
+    if (!held.request.starts_with('B') || !name || !nothing_happened || !of_the_text || machine.is_of_parameter()) return nullptr;
     return check_->end_heal(*name);
 }
 
@@ -520,10 +521,11 @@ awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, s
 /// The client gets the error that it would have got without pgmend, in the state in which it would be.
 awaitable<bool> client_session::give_up(healing_under_way& heal) {
     auto& machine = heal.machine;
+    bool const clean = heal.recovered || (!heal.request.open && !heal.request.guarded && !heal.request.opened); // no error state, no aborted block
     if (machine.must_abort_again()) {
         auto const aborted = co_await converse_with(machine, machine.abort_again());
         if (aborted != step::aborted) co_return false;
-    } else if (machine.edited() && !machine.is_of_parameter() && heal.recovered && (machine.repeated().empty() || heal.may_run_again)) {
+    } else if (machine.edited() && !machine.is_of_parameter() && clean && (machine.repeated().empty() || heal.may_run_again)) {
         auto const retry = machine.as_it_was();
         std::string const at_once{relay_.begin_retry(retry, {})};
         bool const told = co_await client_.write_all(at_once);

@@ -166,14 +166,15 @@ std::vector<std::uint32_t> const& heal_machine::sent_types() const {
 }
 
 void heal_machine::find_repeated() {
-    if (request_.text_begun) repeated_.push_back(sql_);
+    bool const described = request_.text_begun && is_denial(error_) && sql::classify(sql_).statements.size() == 1; // and no more than that
+    if (request_.text_begun && !described) repeated_.push_back(sql_);
     for (auto i = request_.first; i < request_.failed; ++i) {
         auto const frame = message(i);
         if (frame.empty() || (frame[0] != 'E' && frame[0] != 'B')) continue;
         if (frame[0] == 'E') continue; // of a portal that was bound in this request, or of one that the rollback has closed
         if (i == bind_) { // what failed when it was executed
             if (parse_ == earlier) repeats_itself_ = true; // the probe tells its text
-            else if (!did_nothing(sql_)) repeated_.push_back(sql_);
+            else if (!did_nothing(sql_) && !is_denial(error_)) repeated_.push_back(sql_); // rights are checked ahead of its first row
             continue;
         }
         wire::cursor in{body_of(frame)};

@@ -108,6 +108,11 @@ bool is_drift(wire::error_view const& fields) {
     return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
 }
 
+bool is_denial(wire::error_view const& fields) {
+    return fields.code == wire::sqlstate::insufficient_privilege && fields.routine.starts_with("aclcheck_error") && fields.severity == "ERROR" && fields.where.empty() &&
+           fields.internal_query.empty();
+}
+
 bool is_of_parameter(wire::error_view const& fields) { return fields.code == wire::sqlstate::invalid_text_representation && !fields.where.empty(); }
 
 bool is_of_the_values(wire::error_view const& fields) {
@@ -125,6 +130,7 @@ bool relay_machine::may_hold(wire::error_view const& fields) const {
     if (!own && may_be_of_a_batch(fields)) return true;
     // Of a text that was healed already, a value that does not fit is its own answer; a parameter's may be a label that was renamed all the same.
     if (request_.size() > settings_.most_request_bytes) return false; // kept to be split, and for nothing else
+    if (!own && !effect_passed_on_ && is_denial(fields) && text_of_failed() != nullptr) return true; // what the client wrote has an error of its own
     return !effect_passed_on_ && is_drift(fields) && (text_of_failed() == nullptr || !is_of_the_values(fields) || is_of_parameter(fields));
 }
 

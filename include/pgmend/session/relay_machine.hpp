@@ -412,6 +412,9 @@ class relay_machine {
 /// from inside a function or trigger it is not the client's statement, and things may have happened.
 [[nodiscard]] bool is_drift(wire::error_view const& fields);
 
+/// The role may not do what the text says (42501 of aclcheck_error and its kin). Row-level security refuses rows, not texts: that is none.
+[[nodiscard]] bool is_denial(wire::error_view const& fields);
+
 /// Among those: the value of a parameter is no label of its enum. Its text has nothing to do with that, healed or not.
 [[nodiscard]] bool is_of_parameter(wire::error_view const& fields);
 
