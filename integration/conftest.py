@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pgmend: needs pgmend itself; skipped with another --target")
     config.addinivalue_line("markers", "proxy: needs a proxy of some kind")
     config.addinivalue_line("markers", "session: needs a target that is no pooler")
-    config.addinivalue_line("markers", "slow: left out of the run with sanitizers")
+    config.addinivalue_line("markers", "slow: takes long, or measures: not with sanitizers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

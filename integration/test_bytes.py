@@ -37,6 +37,7 @@ def between(start_pgmend, postgres):
         one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ("off", "savepoint"))
 @pytest.mark.parametrize("mode", ("simple", "extended", "prepared"))
 def test_pgbench_statements(between, postgres, database, mode, guard):

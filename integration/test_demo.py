@@ -9,7 +9,7 @@ import pytest
 
 import harness
 
-pytestmark = pytest.mark.pgmend
+pytestmark = [pytest.mark.pgmend, pytest.mark.slow]
 
 DEMO = pathlib.Path(__file__).resolve().parent.parent / "scripts" / "demo_shop.py"
 

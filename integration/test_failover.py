@@ -108,6 +108,7 @@ def test_a_replica_that_is_too_far_behind_gets_no_clients(start_pgmend, pair):
     harness.wait_until(lambda: login(proxy.port, prefer) == replica.port, "it has caught up")
 
 
+@pytest.mark.slow
 def test_a_promoted_replica_is_found_while_pgbench_runs(start_pgmend):
     primary = harness.Postgres(faults.primary_settings())
     replica = faults.Replica(primary)

@@ -155,6 +155,7 @@ def migrated(request, healer, postgres):
     postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", READS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_reads_answer_as_before(migrated, protocol, sql):
@@ -166,6 +167,7 @@ def test_reads_answer_as_before(migrated, protocol, sql):
             assert shape(answer)[:-1] == migrated.expected[protocol, sql]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", WRITES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_writes_do_what_they_did_before(migrated, protocol, sql):
@@ -262,6 +264,7 @@ def test_node_postgres_with_statements_prepared_before(shop, migration):
     assert out == "same\n", errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ("simple", "extended", "prepared"))
 def test_pgbench_goes_on_while_the_column_is_renamed(shop, tmp_path, mode):
     script = tmp_path / "old.sql"

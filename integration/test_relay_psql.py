@@ -132,6 +132,7 @@ def pgbench_database(target, postgres):
     postgres.run("DROP DATABASE bench WITH (FORCE)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ([], ["-S"], ["-N"], ["-S", "-C"]), ids=("tpcb", "select", "simple-update", "reconnect"))
 @pytest.mark.parametrize("mode", ("simple", "extended", "prepared"))
 def test_pgbench(target, pgbench_database, mode, script):
@@ -141,6 +142,7 @@ def test_pgbench(target, pgbench_database, mode, script):
     assert "number of failed transactions: 0 (0.000%)" in out.stdout
 
 
+@pytest.mark.slow
 def test_pgbench_pipelines(target, pgbench_database, tmp_path):
     script = tmp_path / "pipeline.sql"
     script.write_text("\\startpipeline\n" + "SELECT abalance FROM pgbench_accounts WHERE aid = 1;\n" * 40 + "\\endpipeline\n")

@@ -4,7 +4,10 @@
 #include "pgmend/admin/console.hpp"
 #include "pgmend/session/console.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <optional>
 #include <span>
@@ -35,6 +38,8 @@ struct command {
 };
 
 [[nodiscard]] std::span<command const> all_commands();
+
+[[nodiscard]] std::string text_of(std::integral auto number) { return fmt::format("{}", number); }
 
 /// session::console_commands over the table; `number` is the place in it.
 [[nodiscard]] session::console_commands const& command_table();

@@ -15,8 +15,6 @@ using session::console_row;
 using rows = std::vector<console_row>;
 using sessions = std::vector<net::session_figures>;
 
-std::string text_of(std::integral auto number) { return fmt::format("{}", number); }
-
 /// `address:port` apart; PgBouncer says "unix" and a port, where we have none.
 std::pair<std::string, std::optional<std::string>> split_address(std::string const& text) {
     auto const colon = text.rfind(':');

@@ -39,7 +39,7 @@ std::optional<std::string> decoded(std::string_view text, bool plus_is_space) {
     return out;
 }
 
-std::string text_of(boost::beast::string_view from) { return {from.data(), from.size()}; }
+std::string text_from(boost::beast::string_view from) { return {from.data(), from.size()}; }
 
 unsigned status_of(boost::beast::error_code const& failed) {
     if (failed == http::error::header_limit) return 431;
@@ -87,9 +87,9 @@ http_machine::step http_machine::on_bytes(std::string_view bytes) {
 
 bool http_machine::take_request() {
     auto const& message = parser_->it.get();
-    auto const header = [&](http::field name) { return text_of(message[name]); };
+    auto const header = [&](http::field name) { return text_from(message[name]); };
     request_ = {};
-    request_.method = text_of(message.method_string());
+    request_.method = text_from(message.method_string());
     head_ = request_.method == "HEAD";
     keep_alive_ = message.keep_alive();
     request_.host = header(http::field::host);
@@ -98,7 +98,7 @@ bool http_machine::take_request() {
     request_.if_none_match = header(http::field::if_none_match);
     request_.body = message.body();
     refused_ = 400;
-    auto const target = text_of(message.target());
+    auto const target = text_from(message.target());
     if (!target.starts_with('/') || message.count(http::field::host) > 1) return false;
     auto const mark = target.find('?');
     auto path = decoded(std::string_view{target}.substr(0, mark), false);

@@ -7,8 +7,8 @@
 #include "pgmend/net/services.hpp"
 #include "pgmend/net/stream.hpp"
 #include "pgmend/net/tls_context.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -38,8 +38,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using net::awaitable;
 using net::executor;
-
-constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
 
 constexpr std::chrono::seconds request_limit{10}; ///< from its first byte to its last
 constexpr std::chrono::seconds idle_limit{75};    ///< between requests; Prometheus scrapes each minute or more often
@@ -173,10 +171,10 @@ awaitable<> http_server::state::accept_all(std::shared_ptr<asio::basic_socket_ac
         } else if (accepted >= 0) {
             asio::co_spawn(context, serve(net::stream{context, accepted}), asio::detached);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            co_await on->async_wait(tcp::acceptor::wait_read, use_tuple);
+            co_await on->async_wait(tcp::acceptor::wait_read, net::use_tuple);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             net::timer pause{context.get_executor(), std::chrono::milliseconds{100}};
-            co_await pause.async_wait(use_tuple);
+            co_await pause.async_wait(net::use_tuple);
         }
     }
 }
@@ -299,7 +297,7 @@ awaitable<std::string> http_server::state::try_backend() {
                 continue;
             }
             asio::ip::basic_resolver<tcp, executor> resolver{context.get_executor()};
-            auto const [failed, found] = co_await resolver.async_resolve(host, std::to_string(backend.port), use_tuple);
+            auto const [failed, found] = co_await resolver.async_resolve(host, std::to_string(backend.port), net::use_tuple);
             if (failed) problem = failed.message();
             for (auto const& entry : found) endpoints.emplace_back(entry.endpoint());
         }
@@ -312,7 +310,7 @@ awaitable<std::string> http_server::state::try_backend() {
             if (!cancelled) socket->close(ignored);
         };
         limit.async_wait(std::move(over));
-        auto const [failed] = co_await socket->async_connect(endpoint, use_tuple);
+        auto const [failed] = co_await socket->async_connect(endpoint, net::use_tuple);
         if (!failed) co_return std::string{};
         problem = failed == asio::error::operation_aborted ? "it does not answer" : failed.message();
     }

@@ -18,8 +18,6 @@ using session::console_row;
 using rows = std::vector<console_row>;
 using databases = std::vector<control::watched_database>;
 
-std::string text_of(std::integral auto number) { return fmt::format("{}", number); }
-
 std::optional<std::string> seen_text(std::int64_t microseconds) {
     if (microseconds == 0) return std::nullopt;
     return time_text(std::chrono::system_clock::time_point{std::chrono::microseconds{microseconds}});

@@ -17,7 +17,6 @@ namespace {
 using session::console_row;
 using rows = std::vector<console_row>;
 
-std::string text_of(std::integral auto number) { return fmt::format("{}", number); }
 std::string rounded(double number) { return fmt::format("{:.0f}", number); }
 
 std::optional<std::string> if_any(std::string const& text) { return text.empty() ? std::nullopt : std::optional{text}; }

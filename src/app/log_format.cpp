@@ -2,6 +2,8 @@
 
 #include "pgmend/base/utf8.hpp"
 
+#include "app/colours.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
@@ -22,9 +24,7 @@ struct level_look {
     std::string_view colour;
 };
 constexpr level_look looks[] = {
-    {"debug", "DEBUG", "\x1b[2m"}, {"info", "INFO ", "\x1b[32m"}, {"warning", "WARN ", "\x1b[33m"}, {"error", "ERROR", "\x1b[31m"}};
-constexpr std::string_view dim = "\x1b[2m";
-constexpr std::string_view plain = "\x1b[0m";
+    {"debug", "DEBUG", colours::dim}, {"info", "INFO ", colours::green}, {"warning", "WARN ", colours::yellow}, {"error", "ERROR", colours::red}};
 
 level_look const& look_of(log_level level) { return looks[static_cast<std::size_t>(level)]; }
 
@@ -146,12 +146,12 @@ std::string format_text(log_time t, log_level level, std::string_view event, std
     auto const paint = [on](std::string_view with) { return on ? with : std::string_view{}; };
     std::string out;
     out.reserve(256);
-    out.append(format_time(t)).append(" ").append(paint(look_of(level).colour)).append(look_of(level).text).append(paint(plain)).append(" ");
+    out.append(format_time(t)).append(" ").append(paint(look_of(level).colour)).append(look_of(level).text).append(paint(colours::plain)).append(" ");
     append_text_value(out, event);
     for (auto const& f : fields) {
-        out.append(" ").append(paint(dim));
+        out.append(" ").append(paint(colours::dim));
         append_text_value(out, f.key);
-        out.append("=").append(paint(plain));
+        out.append("=").append(paint(colours::plain));
         std::visit(append_value{out, false}, f.value);
     }
     return out.append("\n");

@@ -1,6 +1,8 @@
 // The log for people: one line an event, that says in words what happened.
 #include "pgmend/app/log_format.hpp"
 
+#include "app/colours.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,14 +14,7 @@ namespace {
 
 using base::log_field;
 using base::log_level;
-
-constexpr std::string_view plain = "\x1b[0m";
-constexpr std::string_view dim = "\x1b[2m";
-constexpr std::string_view bold = "\x1b[1m";
-constexpr std::string_view red = "\x1b[31m";
-constexpr std::string_view green = "\x1b[32m";
-constexpr std::string_view yellow = "\x1b[33m";
-constexpr std::string_view cyan = "\x1b[36m";
+using namespace colours;
 
 /// How an event is told: a word, and a sentence in which {field} stands for its value. Sentences are tried in their order; the first one
 /// whose fields are all there is used. Fields that no sentence names follow, as in the plain form, but those in `quiet`.

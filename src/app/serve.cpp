@@ -20,17 +20,16 @@
 #include "pgmend/control/rule_check.hpp"
 #include "pgmend/net/listener.hpp"
 #include "pgmend/net/services.hpp"
+#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/store/postgres_store.hpp"
 #include "pgmend/store/sqlite_store.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <sys/resource.h>
@@ -54,8 +53,6 @@ namespace asio = boost::asio;
 using base::log_level;
 using net::awaitable;
 using net::executor;
-
-constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
 
 base::result<std::shared_ptr<net::live_settings const>> make_live(config::settings const& from, net::backend_set& backends) {
     auto live = std::make_shared<net::live_settings>();
@@ -291,7 +288,7 @@ class application {
 
     awaitable<> handle_signals() {
         for (bool draining = false;;) {
-            auto const [failed, number] = co_await signals_.async_wait(use_tuple);
+            auto const [failed, number] = co_await signals_.async_wait(net::use_tuple);
             if (failed) co_return;
             if (number == SIGHUP) {
                 (void)reload();
@@ -316,7 +313,7 @@ class application {
         for (;;) {
             for (auto const& worker : workers_) worker->sample();
             pause.expires_after(std::chrono::seconds{1});
-            co_await pause.async_wait(use_tuple);
+            co_await pause.async_wait(net::use_tuple);
             observatory_.tick(std::chrono::steady_clock::now(), std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()));
         }
     }
@@ -339,7 +336,7 @@ class application {
                 });
             do {
                 pause.expires_after(std::chrono::milliseconds{5});
-                co_await pause.async_wait(use_tuple);
+                co_await pause.async_wait(net::use_tuple);
             } while (sum->answered < workers_.size());
             if (sum->busy == 0) co_return answer(sum->replicating);
         }
@@ -351,7 +348,7 @@ class application {
         net::timer pause{context_.get_executor()};
         while (services_.clients.load(std::memory_order_relaxed) > 0 && std::chrono::steady_clock::now() < until) {
             pause.expires_after(std::chrono::milliseconds{20});
-            co_await pause.async_wait(use_tuple);
+            co_await pause.async_wait(net::use_tuple);
         }
         end_now();
     }

@@ -3,10 +3,9 @@
 #include "pgmend/backend/fault.hpp"
 #include "pgmend/base/log.hpp"
 #include "pgmend/control/login.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <iterator>
@@ -16,8 +15,6 @@ namespace pgmend::control {
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr auto awaited = asio::as_tuple(asio::use_awaitable_t<asio::io_context::executor_type>{});
 
 std::int64_t microseconds_since_1970() {
     auto const since = std::chrono::system_clock::now().time_since_epoch();
@@ -58,7 +55,7 @@ void catalog_loop::on_served(database& d, std::exception_ptr broken) {
 
 pg::task<void> catalog_loop::sleep(database* d, base::time_point until) {
     d->wake.expires_at(until);
-    co_await d->wake.async_wait(awaited);
+    co_await d->wake.async_wait(net::use_tuple);
 }
 
 pg::task<void> catalog_loop::serve(database* d) {

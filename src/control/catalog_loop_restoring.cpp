@@ -2,18 +2,15 @@
 
 #include "pgmend/base/log.hpp"
 #include "pgmend/catalog/sharing.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace pgmend::control {
 
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr auto awaited = asio::as_tuple(asio::use_awaitable_t<asio::io_context::executor_type>{});
 
 /// Statements wait for the first version meanwhile.
 constexpr std::chrono::seconds most_patience{5};
@@ -47,7 +44,7 @@ pg::task<void> catalog_loop::restore(database* d, catalog_reader::reading* r) {
             answered->timer.cancel();
         });
     });
-    co_await answered->timer.async_wait(awaited);
+    co_await answered->timer.async_wait(net::use_tuple);
     if (!answered->kept || !answered->kept->known) co_return;
     d->kept = r->schema->identity();
     auto& versions = answered->kept->versions;

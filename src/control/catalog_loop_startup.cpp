@@ -3,17 +3,15 @@
 
 #include "pgmend/base/log.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "pgmend/net/use_tuple.hpp"
+
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace pgmend::control {
 
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr auto awaited = asio::as_tuple(asio::use_awaitable_t<asio::io_context::executor_type>{});
 
 // Plain functions: see base::log about braces in coroutines.
 void log_limited(std::size_t read, std::size_t left_out) {
@@ -60,7 +58,7 @@ pg::task<void> catalog_loop::start_up() {
         if (!listed)
             log_unavailable(listed.error(), pause);
         startup_wake_.expires_at(attempts.earliest());
-        co_await startup_wake_.async_wait(awaited);
+        co_await startup_wake_.async_wait(net::use_tuple);
     }
 }
 
@@ -92,7 +90,7 @@ pg::task<bool> catalog_loop::read_each(std::vector<std::string> names) {
             answered->given = true;
             answered->timer.cancel();
         });
-        if (!answered->given) co_await answered->timer.async_wait(awaited);
+        if (!answered->given) co_await answered->timer.async_wait(net::use_tuple);
         auto const found = databases_.find(name);
         if (found == databases_.end()) continue;
         auto const& now_known = *found->second;

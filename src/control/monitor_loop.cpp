@@ -2,10 +2,9 @@
 
 #include "pgmend/base/log.hpp"
 #include "pgmend/control/login.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,8 +20,6 @@ namespace asio = boost::asio;
 using backend::server_role;
 
 namespace {
-
-constexpr auto awaited = asio::as_tuple(asio::use_awaitable_t<asio::io_context::executor_type>{});
 
 /// After so many checks without an answer it is not known any more what the server is.
 constexpr unsigned most_unanswered = 2;
@@ -90,7 +87,7 @@ void monitor_loop::look_now() {
 
 pg::task<void> monitor_loop::sleep(std::shared_ptr<watched> w, base::duration time) {
     w->pause.expires_after(time);
-    co_await w->pause.async_wait(awaited);
+    co_await w->pause.async_wait(net::use_tuple);
 }
 
 pg::task<void> monitor_loop::watch(std::shared_ptr<watched> w) {

@@ -1,5 +1,6 @@
 #include "pgmend/healing/bound_labels.hpp"
 
+#include "pgmend/base/text.hpp"
 #include "pgmend/sql/array_text.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/sql/names.hpp"
@@ -53,10 +54,6 @@ std::optional<std::string> binary_array(base::byte_view value, renamed const& no
     }
     if (!changed) return std::nullopt;
     return out;
-}
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 /// Looks for the labels of one statement's values; holds what is found of each, since values may have the same ones many times.
@@ -167,7 +164,7 @@ value_verdict value_search::run(std::vector<bound_value> values) {
         made.values.push_back(std::move(it));
     }
     if (made.values.empty()) return refusal{"no value is a label that was renamed", refusal_kind::not_drift, {}};
-    bool const plain = std::all_of(made.values.begin(), made.values.end(), [](bound_value const& it) { return is_ascii(it.is); });
+    bool const plain = std::all_of(made.values.begin(), made.values.end(), [](bound_value const& it) { return base::is_ascii(it.is); });
     if (!plain && asked_.session.client_encoding != "UTF8") {
         return refusal{"a label is not plain ASCII, and the client's encoding is not UTF-8", refusal_kind::not_understood, {}};
     }

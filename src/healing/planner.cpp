@@ -5,6 +5,7 @@
 #include "healing/splice.hpp"
 #include "healing/statement_planner.hpp"
 #include "healing/version_source.hpp"
+#include "pgmend/base/text.hpp"
 #include "pgmend/healing/premise.hpp"
 #include "pgmend/learning/pattern_book.hpp"
 #include "pgmend/rules/rule_set.hpp"
@@ -25,10 +26,6 @@ namespace {
 /// Types that have a fixed oid in every database (genbki.pl): no domains among them, which RowDescription shows as
 /// their base types.
 constexpr catalog::oid first_assigned_oid = 10000;
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 /// PostgreSQL compares encoding names without case and punctuation.
 bool is_utf8_like(std::string_view encoding) {
@@ -73,7 +70,7 @@ class search {
 };
 
 std::optional<refusal> search::unreadable() const {
-    if (!is_utf8_like(asked_.session.client_encoding) && !is_ascii(asked_.sql)) {
+    if (!is_utf8_like(asked_.session.client_encoding) && !base::is_ascii(asked_.sql)) {
         return refusal{"the statement is not plain ASCII, and the client's encoding is not UTF-8", refusal_kind::not_understood, {}};
     }
     if (!asked_.session.standard_conforming_strings && asked_.sql.find('\\') != std::string_view::npos) {

@@ -1,5 +1,7 @@
 #include "pgmend/healing/premise.hpp"
 
+#include "pgmend/base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -47,10 +49,6 @@ std::string_view const premise_sql =
 
 namespace {
 
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 /// An array as PostgreSQL reads it.
 class array_text {
   public:
@@ -85,7 +83,7 @@ std::string array_of(List const& list) {
 
 /// Parameters in the encoding of the session: nothing where that is not known.
 std::optional<std::vector<std::string>> in_encoding_of(session_view const& session, std::vector<std::string> parameters) {
-    bool const plain = std::all_of(parameters.begin(), parameters.end(), [](std::string const& it) { return is_ascii(it); });
+    bool const plain = std::all_of(parameters.begin(), parameters.end(), [](std::string const& it) { return base::is_ascii(it); });
     if (!plain && session.client_encoding != "UTF8") return std::nullopt;
     return parameters;
 }

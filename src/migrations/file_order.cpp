@@ -1,5 +1,7 @@
 #include "pgmend/migrations/file_order.hpp"
 
+#include "pgmend/base/text.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -10,14 +12,6 @@ namespace pgmend::migrations {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (auto& c : out) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return out;
-}
 
 /// A number of any length, as text that compares like it: its length goes first.
 std::string comparable(std::string_view digits) {
@@ -76,7 +70,7 @@ candidate understand(std::string const& path) {
     auto const parent = folder.substr(folder.rfind('/') + 1); // npos + 1 is 0
     auto name = std::string_view{path}.substr(slash == std::string::npos ? 0 : slash + 1);
     name.remove_suffix(4); // .sql
-    auto const word = lower(name);
+    auto const word = base::in_small_letters(name);
     auto const ends = [&](std::string_view end) { return word.ends_with(end); };
     if (word == "down" || word == "revert" || ends(".down") || ends(".undo") || ends(".rollback") || ends("_down") || parent == "revert" || parent == "down") {
         out.is = role::undo;

@@ -1,5 +1,6 @@
 #include "pgmend/migrations/script.hpp"
 
+#include "pgmend/base/text.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/sql/parse.hpp"
 
@@ -11,14 +12,6 @@
 
 namespace pgmend::migrations {
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (auto& c : out) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return out;
-}
 
 std::string_view trimmed(std::string_view text) {
     auto const blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f'; };
@@ -65,7 +58,7 @@ class cleaner {
             meta(bare, number);
             return {};
         }
-        auto const words = lower(bare);
+        auto const words = base::in_small_letters(bare);
         if (!copying_) copying_ = words.starts_with("copy ") || words == "copy";
         if (copying_) {
             from_stdin_ = from_stdin_ || words.find("from stdin") != std::string::npos;
@@ -77,7 +70,7 @@ class cleaner {
     std::string comment(std::string_view bare) {
         auto text = bare;
         while (text.starts_with("-")) text.remove_prefix(1);
-        auto const words = lower(trimmed(text));
+        auto const words = base::in_small_letters(trimmed(text));
         auto const is = [&](std::string_view marker) { return words == marker || words.starts_with(std::string{marker} + " "); };
         if (is("+goose down") || is("+migrate down") || is("migrate:down") || is("+micrate down") || words == "rambler down" || words == "//@undo" || is("+down"))
             back_ = true;
@@ -88,7 +81,7 @@ class cleaner {
 
     void meta(std::string_view bare, std::uint32_t number) {
         auto word = bare.substr(1, bare.find_first_of(" \t;", 1) - 1);
-        auto const known = lower(word);
+        auto const known = base::in_small_letters(word);
         if (std::ranges::find(harmless, known) != harmless.end()) return;
         std::string safe;
         for (char const c : word.substr(0, 20)) safe += c > ' ' && c < 0x7f ? c : '?';
@@ -105,13 +98,13 @@ class cleaner {
 
 /// Whether the words of a text may be about a change of names: of DO, and of what cannot be parsed.
 bool suspicious(std::string_view text) {
-    auto const words = lower(text);
+    auto const words = base::in_small_letters(text);
     return words.find("rename") != std::string::npos || words.find("alter ") != std::string::npos || words.find("drop ") != std::string::npos ||
            words.find("set schema") != std::string::npos;
 }
 
 bool begins(std::string_view statement, std::string_view word) {
-    return statement.size() > word.size() && lower(statement.substr(0, word.size())) == word;
+    return statement.size() > word.size() && base::in_small_letters(statement.substr(0, word.size())) == word;
 }
 
 /// Statements that can say anything about names; all others need no look.

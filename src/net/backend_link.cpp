@@ -1,12 +1,11 @@
 #include "pgmend/net/backend_link.hpp"
 
 #include "pgmend/net/event.hpp"
+#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 namespace pgmend::net {
@@ -17,8 +16,6 @@ using endpoint = asio::generic::stream_protocol::endpoint;
 using tcp_resolver = asio::ip::basic_resolver<asio::ip::tcp, executor>;
 
 using socket = asio::basic_stream_socket<asio::generic::stream_protocol, executor>;
-
-constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
 
 /// Ends whatever `guarded` points to when the time is over. The pointer is shared with the timer's handler, which may
 /// already be under way when this object goes.

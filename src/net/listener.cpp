@@ -1,12 +1,11 @@
 #include "pgmend/net/listener.hpp"
 
 #include "pgmend/base/log.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <sys/socket.h>
@@ -19,8 +18,6 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-
-constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
 
 /// After accept has failed for want of something (descriptors, memory), others need time to give some back.
 constexpr std::chrono::milliseconds shortage_pause{100};

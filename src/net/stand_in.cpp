@@ -15,7 +15,7 @@ namespace pgmend::net {
 namespace {
 
 /// So long no other attempt is made by this session.
-constexpr std::chrono::milliseconds pause_after_failure{1000};
+constexpr std::chrono::milliseconds pause_after_lost_stand_in{1000};
 
 constexpr std::string_view settings_of_ours = "SET default_transaction_read_only = on"; // should it be promoted
 
@@ -169,7 +169,7 @@ awaitable<bool> client_session::answer_from_replica(std::string request, allowed
         std::string reason;
         stand_in_ = co_await find_stand_in(reason);
         if (!stand_in_) {
-            no_stand_in_until_ = base::steady::now() + pause_after_failure;
+            no_stand_in_until_ = base::steady::now() + pause_after_lost_stand_in;
             log_unavailable(by.rule, reason);
             co_return false;
         }

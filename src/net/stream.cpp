@@ -1,8 +1,8 @@
 #include "pgmend/net/stream.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "pgmend/net/use_tuple.hpp"
+
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <openssl/err.h>
@@ -22,8 +22,6 @@
 
 namespace pgmend::net {
 namespace {
-
-constexpr auto use_tuple = boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{});
 
 std::string tls_error_text() {
     std::string text;

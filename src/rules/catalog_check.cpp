@@ -2,6 +2,7 @@
 
 #include "written_names.hpp"
 
+#include "pgmend/base/overloaded.hpp"
 #include "pgmend/sql/names.hpp"
 #include "pgmend/sql/parse.hpp"
 #include "pgmend/yaml/suggestion.hpp"
@@ -28,11 +29,6 @@ struct doubt {
     bool near; ///< the rest of what it says is there: this is the database that it is for
 };
 using mistake = std::optional<doubt>;
-
-template <class... F>
-struct overloaded : F... {
-    using F::operator()...;
-};
 
 /// What PostgreSQL would take a name for, schemas aside. Its own relations are left to it.
 class relations_by_name final : public sql::relation_source {
@@ -93,7 +89,7 @@ class examiner {
     }
 
     mistake examine(rule const& r) {
-        return std::visit(overloaded{
+        return std::visit(base::overloaded{
                               [&](column_renamed const& a) { return renamed_column(a); },
                               [&](column_gone const& a) { return gone(a); },
                               [&](column_default const& a) { return column_exists(a.column, a.column.column); },

@@ -4,6 +4,8 @@
 
 #include "pgmend/yaml/suggestion.hpp"
 
+#include "pgmend/base/overloaded.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,16 +19,11 @@ using yaml::severity;
 
 constexpr std::size_t most_compared = 64; // rules about the same name that are compared with each other
 
-template <class... F>
-struct overloaded : F... {
-    using F::operator()...;
-};
-
 /// What a rule is about: rules can only contradict each other where this is the same. Without schemas, because one may name it and the other
 /// not.
 std::string subject(rule const& r) {
     auto const column = [](column_name const& c) { return fmt::format("column\n{}\n{}", c.table, c.column); };
-    return std::visit(overloaded{
+    return std::visit(base::overloaded{
                           [&](column_renamed const& a) { return column(a.column); },
                           [&](column_gone const& a) { return column(a.column); },
                           [&](column_default const& a) { return "default of " + column(a.column); },
@@ -41,7 +38,7 @@ std::string subject(rule const& r) {
 }
 
 std::string_view schema(rule const& r) {
-    return std::visit(overloaded{
+    return std::visit(base::overloaded{
                           [](label_renamed const& a) { return std::string_view{a.type.schema}; },
                           [](object_renamed const& a) { return std::string_view{a.object.schema}; },
                           [](star_pinned const& a) { return std::string_view{a.table.schema}; },

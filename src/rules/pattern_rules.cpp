@@ -18,7 +18,7 @@ namespace {
 
 using kind = learning::pattern_text::kind_type;
 
-constexpr std::size_t most_name_bytes = 90; // a rule's name may have 100; there may be a number behind it
+constexpr std::size_t most_pattern_name_bytes = 90; // a rule's name may have 100; there may be a number behind it
 
 /// A word that a rule may have for its name, of what the pattern is about.
 std::string name_for(learning::pattern_text const& is, std::set<std::string>& taken) {
@@ -31,8 +31,8 @@ std::string name_for(learning::pattern_text const& is, std::set<std::string>& ta
         }
     }
     name.erase(0, name.find_first_not_of('-'));
-    if (name.size() > most_name_bytes) {
-        auto end = most_name_bytes;
+    if (name.size() > most_pattern_name_bytes) {
+        auto end = most_pattern_name_bytes;
         while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end; // inside a character
         name.resize(end);
     }

@@ -28,13 +28,13 @@ using yaml::position;
 using yaml::severity;
 
 constexpr yaml::limits within{.most_nodes = 3'000'000, .most_depth = 12};
-constexpr std::size_t most_name_bytes = 100;
+constexpr std::size_t most_rule_name_bytes = 100;
 constexpr auto longest_stale = std::chrono::hours{24 * 365};
 
 position value_place(entry const& e) { return e.value->kind == node_kind::null ? e.where : e.value->where; }
 
 bool is_rule_name(std::string_view text) {
-    return !text.empty() && text.size() <= most_name_bytes && text.front() != '-' &&
+    return !text.empty() && text.size() <= most_rule_name_bytes && text.front() != '-' &&
            std::none_of(text.begin(), text.end(), [](char c) { return c == ' ' || c == '"' || c == '\'' || c == ';' || c == ','; });
 }
 
@@ -213,7 +213,7 @@ void reader::read_common(entries const& given, position place, rule& out) {
     if (auto const* const e = get("name")) {
         out.name = e->value->text;
         if (!is_rule_name(out.name))
-            report(e->value->where, fmt::format("name must be a word of at most {} bytes, without blanks, quotes, commas and semicolons, not {}", most_name_bytes, in_quotes(out.name)));
+            report(e->value->where, fmt::format("name must be a word of at most {} bytes, without blanks, quotes, commas and semicolons, not {}", most_rule_name_bytes, in_quotes(out.name)));
     }
     if (auto const* const e = get("mode"))
         if (auto const chosen = choice("rule", "mode", *e)) out.mode = static_cast<rule_mode>(*chosen);

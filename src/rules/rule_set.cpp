@@ -1,5 +1,7 @@
 #include "pgmend/rules/rule_set.hpp"
 
+#include "pgmend/base/overloaded.hpp"
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -7,24 +9,19 @@
 namespace pgmend::rules {
 namespace {
 
-template <class... F>
-struct overloaded : F... {
-    using F::operator()...;
-};
-
-std::string key(std::string_view a, std::string_view b) { // no name holds a NUL
+std::string key_of(std::string_view a, std::string_view b) { // no name holds a NUL
     std::string out;
     out.reserve(a.size() + b.size() + 1);
     return out.append(a).append(1, '\0').append(b);
 }
 
-std::string key(object_kind kind, std::string_view name) {
+std::string key_of(object_kind kind, std::string_view name) {
     return std::string(1, static_cast<char>('0' + static_cast<int>(kind))).append(name);
 }
 
 /// The schema that a rule names; empty: every schema.
 std::string_view schema_of(rule const& r) {
-    return std::visit(overloaded{
+    return std::visit(base::overloaded{
                           [](column_renamed const& a) { return std::string_view{a.column.schema}; },
                           [](column_gone const& a) { return std::string_view{a.column.schema}; },
                           [](column_default const& a) { return std::string_view{a.column.schema}; },
@@ -72,14 +69,14 @@ rule_set::rule_set(std::vector<rule> rules, std::uint64_t generation) : rules_{s
             if (auto word = statement.telling_word(); word.empty()) has_wordless_statements_ = true;
             else statement_words_.push_back(std::move(word));
         };
-        std::visit(overloaded{
+        std::visit(base::overloaded{
                        [&](column_renamed const& a) {
-                           put(columns_, key(a.column.table, a.column.column), a.column.column);
+                           put(columns_, key_of(a.column.table, a.column.column), a.column.column);
                            renaming_[a.column.column].push_back(&r);
                            if (a.column.table != a.column.column) renaming_[a.column.table].push_back(&r);
                        },
                        [&](column_gone const& a) {
-                           put(columns_, key(a.column.table, a.column.column), a.column.column);
+                           put(columns_, key_of(a.column.table, a.column.column), a.column.column);
                            renaming_[a.column.column].push_back(&r);
                        },
                        [&](column_default const& a) { put(defaults_, a.column.table, a.column.table); },
@@ -88,7 +85,7 @@ rule_set::rule_set(std::vector<rule> rules, std::uint64_t generation) : rules_{s
                            renaming_[a.label].push_back(&r);
                        },
                        [&](object_renamed const& a) {
-                           put(objects_, key(a.kind, a.object.name), a.object.name);
+                           put(objects_, key_of(a.kind, a.object.name), a.object.name);
                            renaming_[a.object.name].push_back(&r);
                        },
                        [&](star_pinned const& a) { put(stars_, a.table.name, a.table.name); },
@@ -116,12 +113,12 @@ std::span<rule const* const> rule_set::entries(by_text const& index, std::string
 
 rule const* rule_set::column(std::string_view schema, std::string_view table, std::string_view column, circumstances const& who) const {
     if (columns_.empty()) return nullptr;
-    return first(entries(columns_, key(table, column)), schema, who);
+    return first(entries(columns_, key_of(table, column)), schema, who);
 }
 
 rule const* rule_set::object(object_kind kind, std::string_view schema, std::string_view name, circumstances const& who) const {
     if (objects_.empty()) return nullptr;
-    for (auto const* r : entries(objects_, key(kind, name))) {
+    for (auto const* r : entries(objects_, key_of(kind, name))) {
         // `customers -> crm.customers` has nothing to say of crm.customers.
         auto const& now = std::get<object_renamed>(r->does).now;
         bool const there = !schema.empty() && now.schema == schema && now.name == name;

@@ -2,6 +2,7 @@
 
 #include "written_names.hpp"
 
+#include "pgmend/base/overloaded.hpp"
 #include "pgmend/sql/names.hpp"
 #include "pgmend/yaml/measure.hpp"
 
@@ -15,11 +16,6 @@
 
 namespace pgmend::rules {
 namespace {
-
-template <class... F>
-struct overloaded : F... {
-    using F::operator()...;
-};
 
 /// Whether YAML takes the text for text as it is, everywhere.
 bool is_plain(std::string_view text) {
@@ -73,7 +69,7 @@ std::string_view subject_of(object_kind kind) {
 
 pairs form_of(action const& does) {
     return std::visit(
-        overloaded{
+        base::overloaded{
             [](column_renamed const& a) { return pairs{{"column", scalar(written(a.column))}, {"now", scalar(sql::quoted_name(a.now))}}; },
             [](column_gone const& a) {
                 pairs gone;

@@ -1,5 +1,7 @@
 #include "pgmend/session/batch.hpp"
 
+#include "pgmend/base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -17,15 +19,9 @@ constexpr std::array<std::string_view, 22> constant_words{
 /// They read no table, and nothing that another row writes.
 constexpr std::array<std::string_view, 5> plain_functions{"now", "nextval", "gen_random_uuid", "clock_timestamp", "statement_timestamp"};
 
-std::string lower(std::string_view text) {
-    std::string out{text};
-    std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return out;
-}
-
-class reader {
+class values_reader {
   public:
-    reader(base::byte_view text, std::size_t least_rows) : text_{text}, list_{sql::scan(text)}, least_rows_{least_rows} {}
+    values_reader(base::byte_view text, std::size_t least_rows) : text_{text}, list_{sql::scan(text)}, least_rows_{least_rows} {}
 
     std::optional<batch> read() {
         if (!list_.complete || list_.depends_on_backslashes) return std::nullopt;
@@ -84,7 +80,7 @@ class reader {
             for (char const c : it)
                 if (static_cast<unsigned char>(c) >= 0x80) return std::nullopt; // how it is folded depends on the locale
             ++at_;
-            return lower(it);
+            return base::in_small_letters(it);
         case token_kind::quoted: {
             if (!it.starts_with('"')) return std::nullopt;
             std::string out;
@@ -132,7 +128,7 @@ class reader {
                 type_follows = at_ + 1 < list_.tokens.size() && text(at_ + 1) == ".";
                 break;
             case token_kind::word: {
-                auto const folded = lower(it);
+                auto const folded = base::in_small_letters(it);
                 bool const called = at_ + 1 < list_.tokens.size() && text(at_ + 1) == "(";
                 bool const plain = called && !type && std::find(plain_functions.begin(), plain_functions.end(), folded) != plain_functions.end();
                 bool const constant = std::find(constant_words.begin(), constant_words.end(), folded) != constant_words.end();
@@ -184,11 +180,11 @@ class reader {
 
 } // namespace
 
-std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows) { return reader{sql, least_rows}.read(); }
+std::optional<batch> read_batch(base::byte_view sql, std::size_t least_rows) { return values_reader{sql, least_rows}.read(); }
 
 std::optional<std::string> table_inserted_into(base::byte_view sql) {
     constexpr std::size_t most_looked_at = 1024;
-    return reader{sql.substr(0, most_looked_at), 0}.table();
+    return values_reader{sql.substr(0, most_looked_at), 0}.table();
 }
 
 std::string rows_alone(base::byte_view sql, batch const& of, std::size_t first, std::size_t last) {

@@ -1,5 +1,6 @@
 #include "pgmend/session/fallback.hpp"
 
+#include "pgmend/base/text.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/cursor.hpp"
@@ -27,13 +28,6 @@ bool for_each_frame(base::byte_view bytes, F f) {
 
 bool is_word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80) != 0; }
 
-std::string in_small_letters(std::string_view text) {
-    std::string out{text};
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 /// Anywhere, also in literals and comments: one too many does no harm.
 bool has_word(std::string_view text, std::string_view word) {
     for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
@@ -48,7 +42,7 @@ bool has_word(std::string_view text, std::string_view word) {
 bool leaves_traces(sql::statement_kind kind, std::string_view sql) {
     using enum sql::statement_kind;
     if (kind != set && kind != reset && kind != listen_notify) return false;
-    auto const text = in_small_letters(sql);
+    auto const text = base::in_small_letters(sql);
     constexpr std::array words{"listen", "bytea_output", "datestyle", "extra_float_digits", "intervalstyle", "lc_monetary", "lc_numeric", "lc_time", "row_security",
                                "time", "timezone", "xml"};
     return std::ranges::any_of(words, [&](auto const* word) { return has_word(text, word); });
@@ -108,7 +102,7 @@ bool only_reads(std::string_view sql) {
     auto const& it = facts.statements.front();
     if (it.kind != kind::select && it.kind != kind::values && it.kind != kind::table && it.kind != kind::with) return false;
     if (it.changes_session_meaning || it.controls_transaction) return false;
-    auto const text = in_small_letters(sql);
+    auto const text = base::in_small_letters(sql);
     for (auto const* word : {"insert", "update", "delete", "merge", "into", "nextval", "setval", "set_config", "pg_notify", "pg_logical_emit_message"})
         if (has_word(text, word)) return false;
     for (auto const* part : {"pg_advisory", "pg_try_advisory", "dblink", "lo_", "pg_terminate", "pg_cancel"})

@@ -51,8 +51,6 @@ bool did_nothing(base::byte_view sql) {
     return facts.kind() == kind::copy || facts.kind() == kind::lock || sql::is_word(sql, sql::scan(sql).tokens.front(), "truncate");
 }
 
-base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
-
 /// A Bind's body again, with NULL for these parameters.
 std::optional<std::string> with_nulls(base::byte_view bind, std::vector<std::uint32_t> const& nulled) {
     std::vector<wire::other_value> others;
@@ -64,7 +62,7 @@ std::optional<std::string> with_nulls(base::byte_view bind, std::vector<std::uin
 
 heal_machine::heal_machine(failed_request const& request, healing::session_view view)
     : request_{request}, messages_{messages_of(request.request)}, probe_{std::move(view)}, ready_pending_{request.open ? 2u : 1u} {
-    if (auto const fields = wire::read_error(body_of(request.error))) error_ = *fields;
+    if (auto const fields = wire::read_error(wire::body_of(request.error))) error_ = *fields;
     read_request();
     possible_ = !refused_ && !repeats_earlier_ && request.whole && request.passed_on == 0;
     if (refused_ || possible_) return;
@@ -81,7 +79,7 @@ void heal_machine::refuse(std::string reason) {
 // ------------------------------------------------------------------------------------ which text is it?
 
 void heal_machine::read_parse(std::uint32_t index) {
-    auto const view = wire::read_parse(body_of(message(index)));
+    auto const view = wire::read_parse(wire::body_of(message(index)));
     if (!view) return refuse("the Parse message is not well-formed");
     parse_ = index;
     statement_name_ = view->statement;
@@ -106,7 +104,7 @@ void heal_machine::find_portal(base::byte_view name) {
     auto const bind = newest(messages_, request_.failed, 'B', name);
     if (!bind) return refuse("a portal of an earlier request");
     bind_ = *bind;
-    wire::cursor in{body_of(message(*bind))};
+    wire::cursor in{wire::body_of(message(*bind))};
     (void)in.text();
     find_statement(in.text());
 }
@@ -114,7 +112,7 @@ void heal_machine::find_portal(base::byte_view name) {
 void heal_machine::read_request() {
     auto const frame = message(request_.failed);
     if (frame.empty()) return refuse("the request is not whole");
-    wire::cursor in{body_of(frame)};
+    wire::cursor in{wire::body_of(frame)};
     switch (frame[0]) {
     case 'Q':
         parse_ = request_.failed;
@@ -177,7 +175,7 @@ void heal_machine::find_repeated() {
             else if (!did_nothing(sql_) && !is_denial(error_)) repeated_.push_back(sql_); // rights are checked ahead of its first row
             continue;
         }
-        wire::cursor in{body_of(frame)};
+        wire::cursor in{wire::body_of(frame)};
         (void)in.text();
         auto const name = in.text();
         auto const parse = newest(messages_, i, 'P', name);
@@ -186,7 +184,7 @@ void heal_machine::find_repeated() {
         did_something_ = did_something_ || itself;
         repeats_earlier_ = repeats_earlier_ || (!parse && !itself);
         if (!parse) continue;
-        wire::cursor text{body_of(message(*parse))};
+        wire::cursor text{wire::body_of(message(*parse))};
         (void)text.text();
         repeated_.push_back(text.text());
     }
@@ -439,7 +437,7 @@ std::vector<healing::bound_value> heal_machine::bound_values() const {
     std::vector<healing::bound_value> out;
     for (std::uint32_t i = 0; i < messages_.size(); ++i) {
         if (messages_[i][0] != 'B' || !binds_the_text(i)) continue;
-        auto const view = wire::read_bind(body_of(messages_[i]));
+        auto const view = wire::read_bind(wire::body_of(messages_[i]));
         for (std::size_t n = 0; view && n < view->values.size() && n < described_types_.size(); ++n) {
             if (!view->values[n]) continue;
             healing::bound_value one{described_types_[n], std::string{*view->values[n]}, {}};
@@ -505,20 +503,20 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
     auto const frame = message(index);
     auto const edited = std::find_if(request_.edits.begin(), request_.edits.end(), [&](auto const& it) { return it.message == index; });
     if (std::binary_search(left_out_.begin(), left_out_.end(), index)) {
-        append_bind_instead(out, body_of(frame));
+        append_bind_instead(out, wire::body_of(frame));
     } else if (index == parse_) {
         if (frame[0] == 'Q') wire::append_query(out, sql);
         else wire::append_parse(out, statement_name_, sql, types);
     } else if (edited != request_.edits.end() && frame[0] == 'P') {
-        auto const view = wire::read_parse(body_of(frame)); // was read once before
+        auto const view = wire::read_parse(wire::body_of(frame)); // was read once before
         auto const& plan = edited->text->plan;
         wire::append_parse(out, view->statement, plan.sql, plan.parameter_types ? *plan.parameter_types : view->parameter_types);
     } else if (frame[0] == 'B' && !other_values_.empty() && binds_the_text(index)) {
-        auto const body = with_other_values(body_of(frame));
+        auto const body = with_other_values(wire::body_of(frame));
         if (!body) return out.append(frame), void();
         wire::append_frame(out, 'B', *body);
     } else if (frame[0] == 'B' && plan_ && !plan_->nulled.empty()) {
-        auto const body = with_nulls(body_of(frame), plan_->nulled);
+        auto const body = with_nulls(wire::body_of(frame), plan_->nulled);
         if (!body) return out.append(frame), void();
         wire::append_frame(out, 'B', *body);
     } else {
@@ -528,7 +526,7 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
 
 /// Whether the Bind with this number is one of the failed text.
 bool heal_machine::binds_the_text(std::uint32_t index) const {
-    wire::cursor in{body_of(message(index))};
+    wire::cursor in{wire::body_of(message(index))};
     (void)in.text();
     if (in.text() != statement_name_) return false;
     return newest(messages_, index, 'P', statement_name_).value_or(earlier) == parse_;
@@ -579,7 +577,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         auto const at = index++;
         if (at < request_.first) continue;
         if (header.type == 'P' && at < request_.failed) { // it was answered: the name is taken
-            wire::cursor in{body_of(frame)};
+            wire::cursor in{wire::body_of(frame)};
             if (auto const name = in.text(); !name.empty()) close(name);
         }
         // What was edited for this execution must not be bound again by a later request.

@@ -23,8 +23,6 @@ struct parameter {
 };
 using parameters = std::vector<parameter>;
 
-base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
-
 /// A Bind's parameters, as an audit record has them. Nothing: the message is not well-formed.
 std::optional<parameters> read_bind(base::byte_view body) {
     auto const bound = wire::read_bind(body);
@@ -126,17 +124,17 @@ base::result<state::audit_row> lost_values(failed_request const& request, std::u
     if (extended) {
         // Whatever is executed of it has to be in sight: what a later request binds would be lost without a record.
         if (request.open) return incomplete("the request is not complete");
-        auto const parsed = wire::read_parse(body_of(frame));
+        auto const parsed = wire::read_parse(wire::body_of(frame));
         if (!parsed || !parsed->statement.empty()) return incomplete("a named statement may be executed again");
         for (auto i = text + 1;; ++i) {
             auto const next = message_at(request.request, i);
             if (next.empty()) break;
-            wire::cursor in{body_of(next)};
+            wire::cursor in{wire::body_of(next)};
             if (next[0] == 'P' && in.text().empty()) break; // another one from here on
             if (next[0] != 'B') continue;
             (void)in.text();
             if (!in.text().empty()) continue;
-            auto bound = read_bind(body_of(next));
+            auto bound = read_bind(wire::body_of(next));
             if (!bound) return incomplete("a Bind message is not well-formed");
             executions.push_back(std::move(*bound));
         }

@@ -14,11 +14,9 @@ namespace {
 
 base::error refuse(std::string why) { return base::fail(base::errc::not_supported, std::move(why)); }
 
-base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
-
-class reader {
+class rows_reader {
   public:
-    reader(failed_request const& request, earlier_statement const& earlier) : request_{request} {
+    rows_reader(failed_request const& request, earlier_statement const& earlier) : request_{request} {
         if (!earlier.sql.empty()) statements_[earlier.name] = {earlier.name, earlier.sql, earlier.types};
     }
 
@@ -41,7 +39,7 @@ class reader {
   private:
     /// Why not; empty: go on.
     std::string message(std::uint32_t index, base::byte_view frame) {
-        auto const body = body_of(frame);
+        auto const body = wire::body_of(frame);
         switch (frame[0]) {
         case 'P': {
             auto view = wire::read_parse(body);
@@ -116,6 +114,6 @@ bool may_be_pipeline(failed_request const& request) {
     return std::count_if(messages.begin(), messages.end(), [](auto frame) { return frame[0] == 'E'; }) > 1;
 }
 
-base::result<pipelined_rows> read_pipeline(failed_request const& request, earlier_statement const& earlier) { return reader{request, earlier}.read(); }
+base::result<pipelined_rows> read_pipeline(failed_request const& request, earlier_statement const& earlier) { return rows_reader{request, earlier}.read(); }
 
 } // namespace pgmend::session

@@ -1,6 +1,7 @@
 // What a text leaves behind in its session, by its words.
 #include "pgmend/session/session_memory.hpp"
 
+#include "pgmend/base/text.hpp"
 #include "pgmend/sql/characters.hpp"
 #include "pgmend/sql/facts.hpp"
 #include "pgmend/sql/lexer.hpp"
@@ -67,13 +68,12 @@ std::unordered_set<std::string_view> const& own_words() {
 }
 
 using sql::characters::is_digit;
-using sql::characters::is_space;
 using sql::characters::is_word_part;
 using sql::characters::lower;
 
 /// The word that ends before `end`, white space left out, and where it begins.
 std::string_view word_before(std::string_view text, std::size_t& end) {
-    while (end > 0 && is_space(text[end - 1])) --end;
+    while (end > 0 && sql::characters::is_space(text[end - 1])) --end;
     auto const last = end;
     while (end > 0 && is_word_part(text[end - 1])) --end;
     return text.substr(end, last - end);
@@ -87,7 +87,7 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> lo
 bool calls_others(std::string_view sql) {
     for (auto at = sql.find('('); at != std::string_view::npos; at = sql.find('(', at + 1)) {
         auto begin = at;
-        while (begin > 0 && is_space(sql[begin - 1])) --begin;
+        while (begin > 0 && sql::characters::is_space(sql[begin - 1])) --begin;
         if (begin == 0) continue;
         char const before = sql[begin - 1];
         auto const line = sql.substr(0, begin).rfind('\n') + 1; // 0 where there is none
@@ -98,7 +98,7 @@ bool calls_others(std::string_view sql) {
             auto const word = word_before(sql, begin);
             if (is_digit(word.front())) continue;
             bool const qualified = begin > 0 && sql[begin - 1] == '.';
-            if (!qualified && word.size() < 40 && own_words().contains(in_small_letters(word))) continue;
+            if (!qualified && word.size() < 40 && own_words().contains(base::in_small_letters(word))) continue;
         }
         // INSERT INTO t (…), WITH t (…), … AS t (…)
         while (begin > 0 && (sql[begin - 1] == '.' || is_word_part(sql[begin - 1]) || sql[begin - 1] == '"')) --begin;
@@ -107,10 +107,6 @@ bool calls_others(std::string_view sql) {
         return true;
     }
     return false;
-}
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
 }
 
 void note_setting(statement_words const& words, text_effects& out) {
@@ -131,13 +127,13 @@ void note_setting(statement_words const& words, text_effects& out) {
     else if (words.is(i, "schema")) name = "search_path";
     else if (words.is(i, "xml")) name = "xmloption";
     else {
-        name = in_small_letters(words.name(i)); // settings are found in any case
-        for (; i + 2 < words.tokens.size() && words.raw(i + 1) == "."; i += 2) name += "." + in_small_letters(words.name(i + 2));
+        name = base::in_small_letters(words.name(i)); // settings are found in any case
+        for (; i + 2 < words.tokens.size() && words.raw(i + 1) == "."; i += 2) name += "." + base::in_small_letters(words.name(i + 2));
     }
     if (name == "seed") out.lost = "SET SEED";
     else if (name == "session_authorization") out.lost = "SET SESSION AUTHORIZATION";
     else if (name.empty()) out.lost = "a SET that was not understood";
-    else if (!is_ascii(words.text)) out.lost = "a setting that is not written in ASCII";
+    else if (!base::is_ascii(words.text)) out.lost = "a setting that is not written in ASCII";
     else if (!name.starts_with("transaction_")) out.carried.push_back({effect::setting, std::move(name), std::string{words.text}});
 }
 
@@ -162,8 +158,8 @@ void note_statement(sql::statement_facts const& facts, std::string_view sql, tex
     case kind::set_transaction: {
         statement_words const words{text};
         if (!words.is(1, "session")) return; // SET TRANSACTION, SET CONSTRAINTS: of the transaction only
-        out.carried.push_back({effect::setting, in_small_letters(text), std::string{text}});
-        if (!is_ascii(text)) out.lost = "a setting that is not written in ASCII";
+        out.carried.push_back({effect::setting, base::in_small_letters(text), std::string{text}});
+        if (!base::is_ascii(text)) out.lost = "a setting that is not written in ASCII";
         return;
     }
     case kind::discard:

@@ -1,5 +1,6 @@
 #include "pgmend/session/session_memory.hpp"
 
+#include "pgmend/base/text.hpp"
 #include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
@@ -17,10 +18,6 @@ constexpr std::size_t most_under_way = 4096;
 
 constexpr std::string_view too_much = "more than pgmend keeps of one session";
 constexpr std::string_view not_followed = "its messages could not be followed";
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
-}
 
 std::string frame_of(char type, base::byte_view body) {
     std::string out;
@@ -249,7 +246,7 @@ void session_memory::reported(base::byte_view name, base::byte_view value) {
     it.now = value;
     ++version_;
     // A text that was sent before would be read in another way.
-    auto const depends = [&](base::byte_view text) { return name == "client_encoding" ? !is_ascii(text) : text.find('\\') != base::byte_view::npos; };
+    auto const depends = [&](base::byte_view text) { return name == "client_encoding" ? !base::is_ascii(text) : text.find('\\') != base::byte_view::npos; };
     bool const of_texts = name == "client_encoding" || name == "standard_conforming_strings";
     if (of_texts && std::any_of(prepared_.begin(), prepared_.end(), [&](auto const& frame) { return depends(frame.second); }))
         lose("a prepared statement whose text would be read in another way now");

@@ -1,22 +1,15 @@
 // One statement as words, to tell what it is without a parse.
 #pragma once
 
-#include "pgmend/sql/characters.hpp"
+#include "pgmend/base/text.hpp"
 #include "pgmend/sql/lexer.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace pgmend::session {
-
-inline std::string in_small_letters(std::string_view text) {
-    std::string out{text};
-    std::transform(out.begin(), out.end(), out.begin(), sql::characters::lower);
-    return out;
-}
 
 /// The tokens of one statement.
 struct statement_words {
@@ -37,7 +30,7 @@ struct statement_words {
     [[nodiscard]] std::string name(std::size_t i) const {
         if (i >= tokens.size()) return {};
         auto const it = raw(i);
-        if (tokens[i].kind == sql::token_kind::word) return in_small_letters(it);
+        if (tokens[i].kind == sql::token_kind::word) return base::in_small_letters(it);
         if (tokens[i].kind != sql::token_kind::quoted || it.front() != '"') return {};
         std::string out;
         for (std::size_t k = 1; k + 1 < it.size(); ++k) {

@@ -20,8 +20,6 @@ namespace {
 
 using value_views = std::vector<std::optional<base::byte_view>>;
 
-base::byte_view body_of(base::byte_view frame) { return wire::body_of(frame, wire::read_header(frame)); }
-
 /// In any setting of standard_conforming_strings.
 std::string literal_of(base::byte_view text) {
     if (auto plain = sql::quoted_literal(text)) return std::move(*plain);
@@ -149,7 +147,7 @@ class statement_rows final : public tried_rows {
             auto const number = index++;
             switch (next[0]) {
             case 'B': {
-                auto bound = wire::read_bind(body_of(next));
+                auto bound = wire::read_bind(wire::body_of(next));
                 if (!bound) return "the Bind message is not well-formed";
                 if (!bound->portal.empty()) return "a named portal";
                 if (bound->statement != *statement_.name) return "the request holds other statements";

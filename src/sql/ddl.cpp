@@ -9,11 +9,11 @@
 namespace pgmend::sql {
 namespace {
 
-using kind = ddl_action::kind_type;
+using action = ddl_action::kind_type;
 
 std::string text_or_empty(char const* c_string) { return c_string == nullptr ? std::string{} : std::string{c_string}; }
 
-ddl_action about(kind what, ddl_object object, RangeVar const* name) {
+ddl_action about(action what, ddl_object object, RangeVar const* name) {
     ddl_action out;
     out.kind = what;
     out.object = object;
@@ -25,7 +25,7 @@ ddl_action about(kind what, ddl_object object, RangeVar const* name) {
 }
 
 /// A List of String nodes: [database.][schema.]name.
-ddl_action about(kind what, ddl_object object, List const* parts) {
+ddl_action about(action what, ddl_object object, List const* parts) {
     ddl_action out;
     out.kind = what;
     out.object = object;
@@ -36,7 +36,7 @@ ddl_action about(kind what, ddl_object object, List const* parts) {
 }
 
 /// The object of a statement for objects of any kind; false: of a kind that has no part in this.
-bool about(ObjectType type, RangeVar const* relation, Node const* object, kind what, ddl_action& out) {
+bool about(ObjectType type, RangeVar const* relation, Node const* object, action what, ddl_action& out) {
     switch (type) {
     case OBJECT_TABLE:
     case OBJECT_VIEW:
@@ -61,30 +61,30 @@ class reading {
         case T_CreateForeignTableStmt: created(&as<CreateForeignTableStmt>(node)->base); break;
         case T_ViewStmt: {
             auto const* it = as<ViewStmt>(node);
-            add(about(kind::create, ddl_object::relation, it->view)).unless_there = it->replace;
+            add(about(action::create, ddl_object::relation, it->view)).unless_there = it->replace;
             break;
         }
         case T_CreateTableAsStmt: {
             auto const* it = as<CreateTableAsStmt>(node);
-            if (it->into != nullptr) add(about(kind::create, ddl_object::relation, it->into->rel)).unless_there = it->if_not_exists;
+            if (it->into != nullptr) add(about(action::create, ddl_object::relation, it->into->rel)).unless_there = it->if_not_exists;
             break;
         }
         case T_CreateSeqStmt: {
             auto const* it = as<CreateSeqStmt>(node);
-            add(about(kind::create, ddl_object::sequence, it->sequence)).unless_there = it->if_not_exists;
+            add(about(action::create, ddl_object::sequence, it->sequence)).unless_there = it->if_not_exists;
             break;
         }
-        case T_CreateEnumStmt: add(about(kind::create, ddl_object::type, as<CreateEnumStmt>(node)->typeName)); break;
-        case T_CreateDomainStmt: add(about(kind::create, ddl_object::type, as<CreateDomainStmt>(node)->domainname)); break;
-        case T_CompositeTypeStmt: add(about(kind::create, ddl_object::type, as<CompositeTypeStmt>(node)->typevar)); break;
-        case T_CreateFunctionStmt: add(about(kind::create, ddl_object::function, as<CreateFunctionStmt>(node)->funcname)).unless_there = true; break;
+        case T_CreateEnumStmt: add(about(action::create, ddl_object::type, as<CreateEnumStmt>(node)->typeName)); break;
+        case T_CreateDomainStmt: add(about(action::create, ddl_object::type, as<CreateDomainStmt>(node)->domainname)); break;
+        case T_CompositeTypeStmt: add(about(action::create, ddl_object::type, as<CompositeTypeStmt>(node)->typevar)); break;
+        case T_CreateFunctionStmt: add(about(action::create, ddl_object::function, as<CreateFunctionStmt>(node)->funcname)).unless_there = true; break;
         case T_CreateSchemaStmt: elements(as<CreateSchemaStmt>(node)); break;
         case T_DropStmt: dropped(as<DropStmt>(node)); break;
         case T_RenameStmt: renamed(as<RenameStmt>(node)); break;
         case T_AlterObjectSchemaStmt: {
             auto const* it = as<AlterObjectSchemaStmt>(node);
             ddl_action made;
-            if (!about(it->objectType, it->relation, it->object, kind::move, made)) break;
+            if (!about(it->objectType, it->relation, it->object, action::move, made)) break;
             made.now = text_or_empty(it->newschema);
             add(std::move(made));
             break;
@@ -92,7 +92,7 @@ class reading {
         case T_AlterEnumStmt: {
             auto const* it = as<AlterEnumStmt>(node);
             if (it->oldVal == nullptr || it->newVal == nullptr) break;
-            auto& made = add(about(kind::rename_label, ddl_object::type, it->typeName));
+            auto& made = add(about(action::rename_label, ddl_object::type, it->typeName));
             made.member = it->oldVal;
             made.now = it->newVal;
             break;
@@ -109,7 +109,7 @@ class reading {
 
     void created(CreateStmt const* it) {
         if (it->relation->relpersistence == 't') return;
-        auto& made = add(about(kind::create, ddl_object::relation, it->relation));
+        auto& made = add(about(action::create, ddl_object::relation, it->relation));
         made.unless_there = it->if_not_exists;
         for (auto* element : nodes{it->tableElts}) {
             if (tag_of(element) == T_ColumnDef) made.columns.push_back(text_or_empty(as<ColumnDef>(element)->colname));
@@ -132,17 +132,17 @@ class reading {
             case OBJECT_TABLE:
             case OBJECT_VIEW:
             case OBJECT_MATVIEW:
-            case OBJECT_FOREIGN_TABLE: add(about(kind::drop, ddl_object::relation, as<List>(object))); break;
-            case OBJECT_SEQUENCE: add(about(kind::drop, ddl_object::sequence, as<List>(object))); break;
+            case OBJECT_FOREIGN_TABLE: add(about(action::drop, ddl_object::relation, as<List>(object))); break;
+            case OBJECT_SEQUENCE: add(about(action::drop, ddl_object::sequence, as<List>(object))); break;
             case OBJECT_TYPE:
-            case OBJECT_DOMAIN: add(about(kind::drop, ddl_object::type, as<TypeName>(object)->names)); break;
+            case OBJECT_DOMAIN: add(about(action::drop, ddl_object::type, as<TypeName>(object)->names)); break;
             case OBJECT_FUNCTION:
             case OBJECT_PROCEDURE:
             case OBJECT_ROUTINE:
-            case OBJECT_AGGREGATE: add(about(kind::drop, ddl_object::function, as<ObjectWithArgs>(object)->objname)); break;
+            case OBJECT_AGGREGATE: add(about(action::drop, ddl_object::function, as<ObjectWithArgs>(object)->objname)); break;
             case OBJECT_SCHEMA: {
                 ddl_action made;
-                made.kind = kind::drop;
+                made.kind = action::drop;
                 made.object = ddl_object::schema;
                 made.name = text_of(object);
                 add(std::move(made));
@@ -157,16 +157,16 @@ class reading {
     void renamed(RenameStmt const* it) {
         ddl_action made;
         if (it->renameType == OBJECT_COLUMN) {
-            made = about(kind::rename_column, ddl_object::relation, it->relation);
+            made = about(action::rename_column, ddl_object::relation, it->relation);
             made.member = text_or_empty(it->subname);
         } else if (it->renameType == OBJECT_ATTRIBUTE) {
-            made = about(kind::rename_column, ddl_object::type, it->relation);
+            made = about(action::rename_column, ddl_object::type, it->relation);
             made.member = text_or_empty(it->subname);
         } else if (it->renameType == OBJECT_SCHEMA) {
-            made.kind = kind::rename;
+            made.kind = action::rename;
             made.object = ddl_object::schema;
             made.name = text_or_empty(it->subname);
-        } else if (!about(it->renameType, it->relation, it->object, kind::rename, made)) {
+        } else if (!about(it->renameType, it->relation, it->object, action::rename, made)) {
             return;
         }
         made.now = text_or_empty(it->newname);
@@ -178,11 +178,11 @@ class reading {
         for (auto* node : nodes{it->cmds}) {
             auto const* command = as<AlterTableCmd>(node);
             if (command->subtype == AT_AddColumn) {
-                auto& made = add(about(kind::add_column, ddl_object::relation, it->relation));
+                auto& made = add(about(action::add_column, ddl_object::relation, it->relation));
                 made.member = text_or_empty(as<ColumnDef>(command->def)->colname);
                 made.unless_there = command->missing_ok;
             } else if (command->subtype == AT_DropColumn) {
-                add(about(kind::drop_column, ddl_object::relation, it->relation)).member = text_or_empty(command->name);
+                add(about(action::drop_column, ddl_object::relation, it->relation)).member = text_or_empty(command->name);
             }
         }
     }
@@ -191,7 +191,7 @@ class reading {
         bool const all = it->kind == VAR_RESET_ALL;
         if (!all && (it->name == nullptr || std::string_view{it->name} != "search_path")) return;
         auto& made = out_.emplace_back();
-        made.kind = kind::set_search_path;
+        made.kind = action::set_search_path;
         if (it->kind != VAR_SET_VALUE) return;
         for (auto* argument : nodes{it->args}) {
             if (tag_of(argument) != T_A_Const) continue;

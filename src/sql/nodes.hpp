@@ -16,6 +16,16 @@ extern "C" {
 #include <pg_query/pg_query_internal.h>
 }
 #undef text
+#undef vsnprintf // and functions that headers behind this one call by their own names
+#undef snprintf
+#undef vsprintf
+#undef sprintf
+#undef vfprintf
+#undef fprintf
+#undef vprintf
+#undef printf
+#undef strerror
+#undef strerror_r
 
 // libpg_query keeps CurrentMemoryContext and the like per thread, the server's headers do not know that: code of
 // ours must not touch them (nor the macros that do: palloc, PG_TRY, lappend, …).

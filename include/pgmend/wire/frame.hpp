@@ -34,6 +34,8 @@ inline base::byte_view body_of(base::byte_view bytes, frame_header const& header
     return bytes.substr(header_bytes, header.body_bytes());
 }
 
+inline base::byte_view body_of(base::byte_view frame) { return body_of(frame, read_header(frame)); }
+
 /// A whole message. `body`: at most most_length - 4 bytes.
 inline void append_frame(std::string& out, char type, base::byte_view body) {
     out.push_back(type);
