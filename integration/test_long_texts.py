@@ -77,6 +77,55 @@ def test_it_comes_in_pieces(renamed):
     assert renamed.direct("SELECT count(*) FROM users WHERE id >= 1000") == [(3000,)]
 
 
+def many_parameters(count: int, first: int = 1000) -> tuple[str, list]:
+    """Of more than 64 KiB; what is bound has nothing to do with its length."""
+    text = "INSERT INTO users (id, email, name) VALUES " + ", ".join(["(%s, %s, %s)"] * count) + " ON CONFLICT (id) DO UPDATE SET email = excluded.email RETURNING id, email"
+    return text, [value for i in range(first, first + count) for value in (i, f"Ä{i}", None if i % 2 else "a 'name'")]
+
+
+@pytest.mark.parametrize("block", (False, True), ids=("alone", "in a block"))
+@pytest.mark.parametrize("count", (4000, 20000))
+def test_parameters(renamed, count, block):
+    text, values = many_parameters(count)
+    with renamed.connect() as connection:
+        for _ in range(2):
+            if block:
+                connection.execute("BEGIN")
+            found = connection.execute(text, values)
+            assert [column.name for column in found.description] == ["id", "email"]
+            assert found.fetchall() == [(i, f"Ä{i}") for i in range(1000, 1000 + count)]
+            if block:
+                connection.execute("COMMIT")
+        ids = list(range(1, 12001))
+        assert connection.execute(f"SELECT email FROM users WHERE id IN ({', '.join(['%s'] * len(ids))}) ORDER BY id LIMIT 1", ids).fetchall() == [("user1@example.com",)]
+    assert renamed.direct("SELECT count(*), count(name), min(email_address) FROM users WHERE id >= 1000") == [(count, count // 2, "Ä1000")]
+    assert (renamed.healed()["tier"], renamed.healed()["before"].count("IN (")) == (1, 1)
+
+
+def test_an_unnamed_statement_is_bound_again(renamed):
+    """In later requests, and another one in its place."""
+    rows_of = lambda count, first: ", ".join(f"(${i}, ${i + 1})" for i in range(first, first + 2 * count, 2))
+    long = "INSERT INTO users (id, email) VALUES " + rows_of(6000, 1)
+    values = lambda base: tuple(str(base + i // 2).encode() if i % 2 == 0 else b"x" for i in range(12000))
+    assert len(long) > 65536
+    with renamed.raw() as client:
+        for types in ((), (23, 25) * 6000):
+            assert raw.kinds(client.ask(raw.parse(long, types=types) + raw.describe("S") + raw.SYNC)) == "1tnZ"
+            for base in (10000, 20000):
+                assert raw.kinds(client.ask(raw.bind(values(base)) + raw.execute() + raw.SYNC)) == "2CZ"
+            assert renamed.direct("DELETE FROM users WHERE id >= 10000 RETURNING 1") == [(1,)] * 12000
+        assert "D" in raw.kinds(client.ask(raw.extended("SELECT email FROM users WHERE id = 1")))
+        broken = raw.parse("SELECT email, nothing FROM users WHERE name IN ('" + "', '".join(["a"] * 20000) + "')")
+        assert raw.error_of(client.ask(broken + raw.SYNC)).get("C") == "42703"
+        assert raw.error_of(client.ask(raw.bind() + raw.execute() + raw.SYNC)).get("C") == "26000"
+
+
+def test_a_long_text_under_a_name_is_refused(renamed):
+    text = "INSERT INTO users (id, email) VALUES " + ", ".join(f"(${i}, ${i + 1})" for i in range(1, 12001, 2))
+    assert raw.error_of(renamed.same_as_direct(raw.parse(text, "named") + raw.SYNC)).get("C") == "42703"
+    renamed.proxy.wait_for_event("statement.refused", lambda e: e["database"] == renamed.name and "unnamed statements" in e["reason"])
+
+
 def test_what_has_not_drifted_passes(renamed):
     notes = ", ".join(f"({i}, 'email {i:030}')" for i in range(4000))
     with renamed.connect() as connection:

@@ -115,7 +115,7 @@ constexpr key keys[] = {
      [](d& to, v& x) { to.all->healing.notice = as<bool>(x); }},
     {"healing", "max_statement_bytes", bytes, "64KiB", "longer requests are relayed, but healed only where constants make them long",
      [](d& to, v& x) { to.all->healing.most_statement_bytes = whole<std::uint32_t>(x); }, {}, {}, 1, 1U << 30},
-    {"healing", "max_batch_bytes", bytes, "1MiB", "requests up to this length are split by on_error rules, and long simple queries healed; held by each session while such a request is under way",
+    {"healing", "max_batch_bytes", bytes, "1MiB", "requests up to this length are split by on_error rules, and long texts healed; held by each session while such a request is under way",
      [](d& to, v& x) { to.all->healing.most_batch_bytes = whole<std::uint32_t>(x); }, {}, {}, 1, 1U << 30},
     {"healing", "recheck", milliseconds, "100ms", "a healed read asks PostgreSQL so often whether it still refuses the original; 0: each time, as writes do",
      [](d& to, v& x) { to.all->healing.recheck = as<std::chrono::milliseconds>(x); }, {}, {}, 0, hour},

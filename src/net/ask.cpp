@@ -89,7 +89,7 @@ awaitable<session::advice> client_session::ask() {
         healing::session_view known;
         known.client_encoding = relay_.client_encoding();
         known.standard_conforming_strings = relay_.standard_conforming_strings();
-        session::inquiry_machine inquiry{std::move(known), {need.probe, need.verify, need.confirm, true}, in_transaction, asked.parameter_types};
+        session::inquiry_machine inquiry{std::move(known), {need.probe, need.verify, need.confirm, true}, in_transaction, asked.types_to_ask_with};
         auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
             return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
         };

@@ -18,6 +18,12 @@ namespace {
 /// transaction block is aborted as by any error.
 constexpr base::byte_view impossible_text = "?";
 
+/// A Bind counts its values in 16 bits.
+constexpr std::uint32_t most_parameters = 65535;
+
+/// pg_type.dat: text.
+constexpr std::uint32_t type_of_text = 25;
+
 /// A longer text of an unnamed statement is not remembered.
 constexpr std::size_t most_unnamed_bytes = 64 << 10;
 
@@ -59,20 +65,50 @@ bool is_in_sight(base::byte_view bytes, std::size_t most) {
 std::shared_ptr<answer_note const> too_long_to_heal() {
     auto note = std::make_shared<answer_note>();
     note->refusal = std::make_shared<healing::refusal const>(healing::refusal{
-        "texts of more than 64 KiB are healed as simple queries of up to healing.max_batch_bytes, where what is left of them without further constant rows of VALUES, and"
-        " elements of IN and ARRAY, is shorter and all there is to change",
+        "texts of more than 64 KiB are healed ahead of their failure, as simple queries or unnamed statements of up to healing.max_batch_bytes, where what is left of them without"
+        " further rows of VALUES, and elements of IN and ARRAY, that are constants or parameters, is shorter and all there is to change",
         healing::refusal_kind::not_understood, {}});
     return note;
 }
 
+/// A text that is too long to be looked at, as it is looked at.
+struct long_text {
+    base::byte_view whole;
+    std::optional<base::byte_view> statement; ///< Parse: its name
+    std::vector<std::uint32_t> types;         ///< Parse: as declared
+    sql::abridged abridged;
+};
+
+/// Of this message, a Query or a Parse. Nothing: it is not too long, or too long in any form. A statement with a name may be bound for a session's whole life; that one's
+/// text would have to be kept.
+std::optional<long_text> long_text_of(wire::frame_header const& header, base::byte_view body) {
+    long_text out;
+    if (header.type == 'Q') {
+        out.whole = wire::cursor{body}.text();
+    } else {
+        auto view = wire::read_parse(body);
+        if (!view || !view->statement.empty()) return std::nullopt;
+        out.whole = view->sql;
+        out.statement = view->statement;
+        out.types = std::move(view->parameter_types);
+    }
+    if (out.whole.size() <= relay_machine::most_waited_for_bytes) return std::nullopt;
+    auto text = sql::abridge(out.whole);
+    if (!text || text->text.size() > relay_machine::most_waited_for_bytes) return std::nullopt;
+    if (!text->parameters.empty() && text->parameters.back() > most_parameters) return std::nullopt;
+    out.abridged = std::move(*text);
+    return out;
+}
+
 /// An edit of the abridged text becomes one of the whole. False: there is none.
-bool lengthen(advice& given, sql::abridged const& text, base::byte_view whole) {
+bool lengthen(advice& given, long_text const& text, preflight& told) {
     if (given.what != advice::kind_type::edit) return true;
-    auto healed = healing::lengthened(*given.note->healed, text, whole);
+    auto healed = healing::lengthened(*given.note->healed, text.abridged, text.whole);
     if (!healed) return false;
     auto note = std::make_shared<answer_note>(*given.note);
     note->healed = std::make_shared<healed_text const>(std::move(*healed));
     given.note = std::move(note);
+    if (text.statement) told.lengthened(*text.statement, given.note);
     return true;
 }
 
@@ -179,12 +215,14 @@ std::optional<advice> relay_machine::look(wire::frame_header const& header, base
     case 'Q': {
         auto const sql = in.text();
         if (!in.ok()) return std::nullopt;
-        if (sql.size() > most_waited_for_bytes) return look_at_long(header, body);
+        if (auto given = look_at_long(header, body)) return given;
+        if (sql.size() > most_waited_for_bytes) return look_at_beginning(header, body);
         return preflight_->look(sql, nullptr, {}, in_transaction, alone);
     }
     case 'P': {
         auto const view = wire::read_parse(body);
         if (!view) return std::nullopt;
+        if (auto given = look_at_long(header, body)) return given;
         return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction, alone);
     }
     default: {
@@ -215,29 +253,33 @@ advice relay_machine::look_at_beginning(wire::frame_header const& header, base::
 
 /// It may be healed: all of it is needed, as soon as its beginning tells that, and until there is enough of the beginning.
 bool relay_machine::waits_for_long(wire::frame_header const& header, base::byte_view beginning) const {
-    if (header.type != 'Q' || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || block_ != nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
-    return preflight_->active(status_ == 'T') &&
-           preflight_->waits_for_long_text(beginning.substr(wire::header_bytes, most_waited_for_bytes), beginning.size() >= most_waited_for_bytes);
+    auto text = beginning.substr(wire::header_bytes, most_waited_for_bytes);
+    if (header.type == 'P' && !text.empty()) {
+        if (text.front() != '\0') return false; // it has a name
+        text.remove_prefix(1);
+    }
+    bool const may_be = header.type == 'Q' || header.type == 'P';
+    if (!may_be || header.total_bytes() > settings_.most_batch_bytes || !settings_.heals || preflight_ == nullptr || block_ != nullptr || discarding_ || copy_in_ || status_ == 'E') return false;
+    return preflight_->active(status_ == 'T') && preflight_->waits_for_long_text(text, beginning.size() >= most_waited_for_bytes);
 }
 
-/// A Query as if constants that say nothing new were not in it. What heals that heals the whole.
-advice relay_machine::look_at_long(wire::frame_header const& header, base::byte_view body) {
-    auto const sql = wire::cursor{body}.text();
-    auto const text = sql::abridge(sql);
-    if (!text || text->text.size() > most_waited_for_bytes) return look_at_beginning(header, body);
-    auto given = preflight_->look(text->text, nullptr, {}, status_ == 'T', false);
-    if (given.splits) return look_at_beginning(header, body);
-    return lengthen(given, *text, sql) ? given : look_at_beginning(header, body);
+/// As if constants and parameters that say nothing new were not in it. What heals that heals the whole. Nothing: it is not too long, or cannot be looked at so.
+std::optional<advice> relay_machine::look_at_long(wire::frame_header const& header, base::byte_view body) {
+    if (header.total_bytes() <= most_waited_for_bytes) return std::nullopt;
+    auto const text = long_text_of(header, body);
+    if (!text) return std::nullopt;
+    auto given = preflight_->look(text->abridged.text, text->statement ? &*text->statement : nullptr, text->types, status_ == 'T', false);
+    bool const sure = !given.splits && lengthen(given, *text, *preflight_);
+    return sure ? given : look_at_beginning(header, body);
 }
 
 /// What the driver has found out about it.
 advice relay_machine::take_answer(wire::frame_header const& header, base::byte_view body, bool alone) {
     auto given = *std::exchange(answer_, std::nullopt);
     if (alone) preflight_->goes_on(given, question_.sql, header.type == 'Q');
-    if (header.type != 'Q' || body.size() <= most_waited_for_bytes) return given;
-    auto const sql = wire::cursor{body}.text();
-    auto const text = sql::abridge(sql);
-    return text && lengthen(given, *text, sql) ? given : look_at_beginning(header, body);
+    if (header.total_bytes() <= most_waited_for_bytes) return given;
+    auto const text = long_text_of(header, body);
+    return !text || lengthen(given, *text, *preflight_) ? given : look_at_beginning(header, body);
 }
 
 bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) {
@@ -249,9 +291,16 @@ bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) 
         asked_sql_ = view->sql;
         question_.parameter_types = std::move(view->parameter_types);
     } else {
-        wire::cursor in{body};
-        asked_sql_ = in.text();
-        if (asked_sql_.size() > most_waited_for_bytes) asked_sql_ = sql::abridge(asked_sql_).value_or(sql::abridged{}).text;
+        asked_sql_ = wire::cursor{body}.text();
+    }
+    question_.types_to_ask_with = question_.parameter_types;
+    if (auto text = header.total_bytes() > most_waited_for_bytes ? long_text_of(header, body) : std::nullopt) {
+        asked_sql_ = std::move(text->abridged.text);
+        auto& types = question_.types_to_ask_with;
+        if (!text->abridged.parameters.empty()) types.resize(std::max<std::size_t>(types.size(), text->abridged.parameters.back()));
+        for (auto const number : text->abridged.parameters) {
+            if (number != 0 && types[number - 1] == 0) types[number - 1] = type_of_text;
+        }
     }
     question_.sql = asked_sql_;
     asking_ = true;

@@ -208,8 +208,19 @@ bool statement_check::waits_for_long_text(base::byte_view beginning, bool enough
     return heals && (!enough || (judge_->trips(beginning) && judge_->batch_of(beginning).empty()));
 }
 
+void statement_check::lengthened(base::byte_view statement, std::shared_ptr<answer_note const> note) {
+    auto const found = prepared_.find(std::string{statement});
+    if (found == prepared_.end() || !found->second.first) return;
+    found->second.first = note->healed;
+    found->second.note = std::move(note);
+}
+
 advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) {
     auto given = preflight::look_at_beginning(sql, statement, in_transaction);
+    if (auto const found = statement != nullptr ? prepared_.find(std::string{*statement}) : prepared_.end(); found != prepared_.end()) { // nothing is known of it any more
+        if (found->second.first) --edited_;
+        prepared_.erase(found);
+    }
     auto const table = judge_->batch_of(sql);
     if (table.empty() || judge_->settings().healing_mode != healing::mode::heal || !judge_->rules().splits(table, circumstances())) return given;
     given.splits = true;
@@ -220,8 +231,6 @@ advice statement_check::look_at_beginning(base::byte_view sql, base::byte_view c
     std::string name{*statement};
     if (prepared_.size() >= most_prepared && !prepared_.contains(name)) return given;
     auto& made = prepared_[std::move(name)];
-    if (made.first) --edited_;
-    made = {};
     made.splits = made.guardable = true;
     return given;
 }

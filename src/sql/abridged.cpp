@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <iterator>
 
 namespace pgmend::sql {
 namespace {
@@ -26,6 +28,7 @@ class abridger {
             else if (is_word(text_, it, "array") && is('[', i)) i = take_elements(i + 1, false);
         }
         if (out_.cuts.empty()) return std::nullopt;
+        find_parameters();
         out_.text.append(text_.substr(copied_));
         return std::move(out_);
     }
@@ -73,10 +76,10 @@ class abridger {
         auto const& it = list_.tokens[i];
         switch (it.kind) {
         case token_kind::string:
+        case token_kind::parameter:
         case token_kind::number: return true;
         case token_kind::punctuation: return is(',', i) || is('(', i) || is(')', i) || is('[', i) || is(']', i) || is(':', i);
         case token_kind::operator_name: return bytes(i) == "-" || bytes(i) == "+" || bytes(i) == "::";
-        case token_kind::parameter: return false;
         case token_kind::word:
             for (auto const* known : {"null", "true", "false", "default"}) {
                 if (is_word(text_, it, known)) return true;
@@ -95,6 +98,23 @@ class abridger {
         out_.text.append(text_.substr(copied_, begin - copied_));
         out_.cuts.push_back({static_cast<std::uint32_t>(out_.text.size()), end - begin});
         copied_ = end;
+        for (auto i = from; i < to; ++i) left_out_[i] = true;
+    }
+
+    void find_parameters() {
+        std::vector<std::uint32_t> kept, gone;
+        for (std::size_t i = 0; i < list_.tokens.size(); ++i) {
+            if (list_.tokens[i].kind != token_kind::parameter) continue;
+            auto const digits = bytes(i).substr(1);
+            std::uint32_t number = 0;
+            (void)std::from_chars(digits.data(), digits.data() + digits.size(), number);
+            (left_out_[i] ? gone : kept).push_back(number);
+        }
+        for (auto* const all : {&kept, &gone}) {
+            std::sort(all->begin(), all->end());
+            all->erase(std::unique(all->begin(), all->end()), all->end());
+        }
+        std::set_difference(gone.begin(), gone.end(), kept.begin(), kept.end(), std::back_inserter(out_.parameters));
     }
 
     /// The elements from this token on; answers where the list ends.
@@ -123,6 +143,7 @@ class abridger {
     std::string_view text_;
     token_list list_;
     abridged out_;
+    std::vector<bool> left_out_ = std::vector<bool>(list_.tokens.size()); // by token
     std::size_t copied_{0};              // so much of the text is in out_, or left out
     std::vector<std::string_view> names_;
 };

@@ -32,11 +32,24 @@ TEST_CASE("elements of IN and ARRAY behind the first are left out") {
           "SELECT email FROM t WHERE id IN (1) AND x = ANY (ARRAY['a'::text]) ORDER BY email");
 }
 
+TEST_CASE("parameters are left out, and it is said which are nowhere else") {
+    using numbers = std::vector<std::uint32_t>;
+    auto const all = abridge("INSERT INTO t VALUES ($1, $2)" + repeated(", ($3, $5)", 10) + repeated(", ($4, $2), (1, 'a')", 10) + " RETURNING $5");
+    REQUIRE(all);
+    CHECK(all->text == "INSERT INTO t VALUES ($1, $2) RETURNING $5");
+    CHECK(all->parameters == numbers{3, 4});
+    auto const none = abridge("INSERT INTO t VALUES ($1, $2)" + repeated(", (1, 2)", 20));
+    REQUIRE(none);
+    CHECK(none->parameters.empty());
+    auto const huge = abridge("SELECT 1 WHERE a IN ($1" + repeated(", $99999999999, $0, $4294967295", 20) + ")");
+    REQUIRE(huge);
+    CHECK(huge->parameters == numbers{0, 4294967295});
+}
+
 TEST_CASE("what may mean something else stays") {
     for (std::string const& text : std::initializer_list<std::string>{
              "INSERT INTO t VALUES (1)" + repeated(", (email)", 20),                      // a name that the first row does not have
              "INSERT INTO t VALUES (1)" + repeated(", ((SELECT 1))", 20),                 // a query
-             "INSERT INTO t VALUES (1)" + repeated(", ($1)", 20),                         // parameters
              "INSERT INTO t VALUES (1)" + repeated(", (2 * 3)", 20),                      // an operator
              "INSERT INTO t VALUES (1)" + repeated(", (now())", 20),                      // a function
              "INSERT INTO t VALUES (nextval('a'))" + repeated(", (nextval('b'))", 20),    // constants that are names

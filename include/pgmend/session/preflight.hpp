@@ -75,7 +75,10 @@ class preflight {
     /// What the driver has found out of this text, a Query's or a Parse's, is about to be sent, `alone` as in look(): what it rests on may be asked about once more.
     virtual void goes_on(advice& /*given*/, base::byte_view /*sql*/, bool /*query*/) {}
 
-    /// Whether a Query that is too long to be looked at, of which this is the beginning, shall be waited for: it may be healed when it is abridged. `enough`: of the
+    /// What look() has said of a Parse for `statement` was of its text in its abridged form. This `note` is of the text as it is sent.
+    virtual void lengthened(base::byte_view /*statement*/, std::shared_ptr<answer_note const> /*note*/) {}
+
+    /// Whether a Query, or a Parse, that is too long to be looked at, of which this is the beginning, shall be waited for: it may be healed when it is abridged. `enough`: of the
     /// beginning, to tell; else it may turn out so.
     [[nodiscard]] virtual bool waits_for_long_text(base::byte_view /*beginning*/, bool /*enough*/) { return false; }
 

@@ -129,7 +129,9 @@ class relay_machine {
     /// A text that the driver shall find out about. Views point into the machine until answer().
     struct question {
         base::byte_view sql;
-        std::vector<std::uint32_t> parameter_types;
+        std::vector<std::uint32_t> parameter_types; ///< as declared
+        /// What PostgreSQL is told of them where it is asked: parameters that are not in `sql`, since that is abridged, have to have a type.
+        std::vector<std::uint32_t> types_to_ask_with;
         bool parse{false}; ///< else Query
     };
 
@@ -269,7 +271,7 @@ class relay_machine {
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool waits_for_long(wire::frame_header const& header, base::byte_view beginning) const;
-    [[nodiscard]] advice look_at_long(wire::frame_header const& header, base::byte_view body);
+    [[nodiscard]] std::optional<advice> look_at_long(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] advice take_answer(wire::frame_header const& header, base::byte_view body, bool alone);
     void put_ahead(advice const& given);
     [[nodiscard]] bool may_bind_old_label(base::byte_view request) const;

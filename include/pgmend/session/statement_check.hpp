@@ -44,6 +44,7 @@ class statement_check final : public preflight {
     [[nodiscard]] bool has_old_labels() const override;
     [[nodiscard]] bool may_have_old_label(base::byte_view bind) const override;
     void goes_on(advice& given, base::byte_view sql, bool query) override;
+    void lengthened(base::byte_view statement, std::shared_ptr<answer_note const> note) override;
     [[nodiscard]] bool waits_for_long_text(base::byte_view beginning, bool enough) override;
     void passed_unseen() override;
     [[nodiscard]] advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override;

@@ -10,8 +10,8 @@
 
 namespace pgmend::sql {
 
-/// A text of which rows of VALUES behind the first, and elements of IN (…) and ARRAY[…] behind the first, are left out where they are constants and
-/// say nothing else than the first does: the same names, no queries, no parameters. Names mean the same in it as in the whole.
+/// A text of which rows of VALUES behind the first, and elements of IN (…) and ARRAY[…] behind the first, are left out where they are constants or
+/// parameters and say nothing else than the first does: the same names, no queries. Names mean the same in it as in the whole.
 struct abridged {
     struct cut {
         std::uint32_t at{0};    ///< offset in `text`
@@ -20,6 +20,7 @@ struct abridged {
     std::string text;
     std::vector<cut> cuts;    ///< ascending
     std::vector<span> lists;  ///< within `text`, ascending: the elements of each list that something was left out of
+    std::vector<std::uint32_t> parameters; ///< numbers, ascending: those that `text` has not any more
 
     /// The offset in the whole text. What begins where something was left out begins behind that.
     [[nodiscard]] std::uint32_t whole_offset(std::uint32_t offset) const;
