@@ -279,7 +279,9 @@ advice relay_machine::take_answer(wire::frame_header const& header, base::byte_v
     if (alone) preflight_->goes_on(given, question_.sql, header.type == 'Q');
     if (header.total_bytes() <= most_waited_for_bytes) return given;
     auto const text = long_text_of(header, body);
-    return !text || lengthen(given, *text, *preflight_) ? given : look_at_beginning(header, body);
+    if (text) return lengthen(given, *text, *preflight_) ? given : look_at_beginning(header, body);
+    if (given.what == advice::kind_type::pass && !given.note) given.note = too_long_to_heal();
+    return given;
 }
 
 bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) {

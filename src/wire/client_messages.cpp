@@ -181,10 +181,10 @@ std::optional<parse_view> read_parse(base::byte_view body) {
     parse_view view;
     view.statement = in.text();
     view.sql = in.text();
-    auto const count = in.i16();
-    if (!in.ok() || count < 0 || in.rest().size() != static_cast<std::size_t>(count) * 4) return std::nullopt;
-    view.parameter_types.reserve(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; ++i) view.parameter_types.push_back(in.u32());
+    std::size_t const count = static_cast<std::uint16_t>(in.i16()); // up to 65535, as PostgreSQL reads it
+    if (!in.ok() || in.rest().size() != count * 4) return std::nullopt;
+    view.parameter_types.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) view.parameter_types.push_back(in.u32());
     return view;
 }
 

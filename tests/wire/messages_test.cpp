@@ -116,6 +116,14 @@ TEST_CASE("a Parse message is read as it was written") {
     for (std::size_t cut = 0; cut < whole.size(); ++cut) CHECK_FALSE(wire::read_parse(whole.substr(0, cut)));
 }
 
+TEST_CASE("a Parse may declare as many types as its 16 bits count") {
+    std::string frame;
+    wire::append_parse(frame, {}, "SELECT 1", std::vector<std::uint32_t>(65535, 23));
+    auto const view = wire::read_parse(body(frame));
+    REQUIRE(view);
+    CHECK(view->parameter_types.size() == 65535);
+}
+
 TEST_CASE("a row description that promises more columns than it has is not read") {
     CHECK_FALSE(wire::read_row_description("\0\x01"s));
     CHECK_FALSE(wire::read_row_description("\xff\xff"s));
