@@ -20,12 +20,12 @@ namespace {
 using kind = sql::reference::kind_type;
 using catalog::oid;
 
-constexpr oid int8_type = 20, int2_type = 21, int4_type = 23, text_type = 25, varchar_type = 1043, numeric_type = 1700, uuid_type = 2950;
+constexpr oid int8_type = 20, int2_type = 21, int4_type = 23, text_type = 25, texts_type = 1009, varchars_type = 1015, varchar_type = 1043, numeric_type = 1700, uuid_type = 2950;
 
 enum class change : std::uint8_t {
     none,
     modifier, ///< the same type and values, another modifier: only the description tells
-    label,    ///< text and varchar: the same values under another type
+    label,    ///< text and varchar, and arrays of them: the same values under another type
     integer,  ///< a wider integer: comparisons are exact, a cast back is exact or an error (22003)
     spelled,  ///< uuid written out as a text: a cast back is exact or an error (22P02)
     labelled, ///< a text that became an enum: a cast back is exact; what is written is a label, or an error (22P02)
@@ -36,12 +36,13 @@ change compare(catalog::column const& was, catalog::column const& is, bool is_en
     if (was.type == is.type && was.type_modifier == is.type_modifier) return change::none;
     if (was.type == is.type) {
         auto const scale = [](catalog::column const& c) { return c.type_modifier < 0 ? -1 : (c.type_modifier - 4) & 0x7ff; };
-        if (was.type == varchar_type) return change::modifier;
+        if (was.type == varchar_type || was.type == varchars_type) return change::modifier;
         if (was.type == numeric_type && scale(was) == scale(is)) return change::modifier;
         return change::unproven; // char(n) pads, numeric's scale is shown, precision rounds
     }
     bool const texts = (was.type == text_type || was.type == varchar_type) && (is.type == text_type || is.type == varchar_type);
-    if (texts) return is.type_modifier < 0 ? change::label : change::unproven;
+    bool const arrays = (was.type == texts_type || was.type == varchars_type) && (is.type == texts_type || is.type == varchars_type);
+    if (texts || arrays) return is.type_modifier < 0 ? change::label : change::unproven;
     if ((was.type == text_type || was.type == varchar_type) && is_enum) return change::labelled;
     constexpr std::int32_t room_for_a_uuid = 36 + 4;
     bool const fits = is.type == text_type || (is.type == varchar_type && (is.type_modifier < 0 || is.type_modifier >= room_for_a_uuid));
@@ -241,6 +242,11 @@ void casts::reference(sql::reference const& it) {
     }
     if (it.parts.size() == 1 && is_write_target(tokens_, first, past_.resolution)) return written(first, it);
     if (what == change::integer && compared(first, last)) return;
+    if (what == change::label && tokens_.is(last + 1, "[")) { // an element, or a part, of what the whole was
+        made_.edits.push_back({tokens_[first].begin, tokens_[first].begin, "("});
+        made_.edits.push_back({tokens_[last].end, tokens_[last].end, cast(it.relation, it.column) + ")"});
+        return;
+    }
     if (tokens_.is(last + 1, "[") || tokens_.is(last + 1, ".")) return fail("a part of a column whose type changed is used");
     made_.edits.push_back({tokens_[last].end, tokens_[last].end, cast(it.relation, it.column)});
 }

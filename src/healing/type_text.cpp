@@ -12,9 +12,9 @@ namespace pgmend::healing {
 namespace {
 
 /// Oids that every database has (pg_type.dat), for snapshots that do not know the system's types.
-constexpr std::array<std::pair<catalog::oid, std::string_view>, 22> built_in = {{
+constexpr std::array<std::pair<catalog::oid, std::string_view>, 23> built_in = {{
     {16, "bool"}, {17, "bytea"}, {19, "name"}, {20, "int8"}, {21, "int2"}, {23, "int4"}, {25, "text"}, {26, "oid"}, {114, "json"},
-    {700, "float4"}, {701, "float8"}, {1007, "_int4"}, {1009, "_text"}, {1016, "_int8"}, {1042, "bpchar"}, {1043, "varchar"},
+    {700, "float4"}, {701, "float8"}, {1007, "_int4"}, {1009, "_text"}, {1015, "_varchar"}, {1016, "_int8"}, {1042, "bpchar"}, {1043, "varchar"},
     {1082, "date"}, {1114, "timestamp"}, {1184, "timestamptz"}, {1700, "numeric"}, {2950, "uuid"}, {3802, "jsonb"},
 }};
 

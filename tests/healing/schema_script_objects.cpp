@@ -293,7 +293,7 @@ std::shared_ptr<catalog::snapshot const> schema_script::take() const {
     for (auto const& function : functions_) all.functions.push_back(std::make_shared<catalog::function_entry>(function));
     for (auto const& schema : schemas_) all.schemas.push_back(std::make_shared<catalog::schema_entry>(schema));
     all.system_functions = std::make_shared<std::vector<std::string> const>(
-        std::vector<std::string>{"abs", "array_agg", "avg", "concat", "count", "currval", "date_trunc", "dense_rank",
+        std::vector<std::string>{"abs", "array_agg", "array_length", "avg", "concat", "count", "currval", "date_trunc", "dense_rank",
                                  "enum_first", "enum_range", "generate_series", "json_agg", "json_build_object",
                                  "json_each", "json_populate_record", "json_to_record", "jsonb_agg",
                                  "jsonb_array_elements_text", "jsonb_build_object", "lag", "left", "length", "lower",
