@@ -23,7 +23,7 @@ bool same_meaning(sql::resolution const& a, catalog::snapshot const& when_a, sql
     if (!names || a.merged != b.merged) return false;
     if (!a.writes) return true;
     for (auto const& it : a.references) {
-        if (it.kind != sql::reference::kind_type::whole_row) continue;
+        if (it.kind != sql::reference::kind_type::whole_row || it.argument) continue;
         if (!same_columns(*when_a.find(it.relation), *when_b.find(it.relation))) return false;
     }
     auto const same_star = [](sql::star const& x, sql::star const& y) {

@@ -262,9 +262,9 @@ verdict search::combine(sql::parsed_text const& text, std::vector<std::pair<std:
         return refusal{"the rewritten text has another number of statements", refusal_kind::unproven, {}};
     }
     for (auto const& [index, heal] : heals) {
-        std::string ambiguous;
+        clash found;
         if (heals.size() > 1) {
-            if (auto refused = verify(*healed, index, heal.meant, asked_.session, versions_.now, ambiguous)) return *refused;
+            if (auto refused = verify(*healed, index, heal.meant, asked_.session, versions_.now, found)) return *refused;
         }
         planned_statement one;
         one.index = index;

@@ -116,6 +116,7 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
     std::set<std::tuple<catalog::oid, std::int16_t, std::string>> renamed;
     for (auto const& it : meant.references) {
         if (it.kind == kind::function) return std::nullopt; // its rows may have any columns
+        if (it.of_value || it.called) return std::nullopt; // whose field it is depends on a type, and a function may be called so
         if (it.relation == 0) continue;
         auto const* relation = now.find(it.relation);
         if (relation == nullptr) return std::nullopt;

@@ -65,6 +65,10 @@ std::optional<refusal> rewriter::run(qualification const& qualify) {
             prefix(it, it.parts.size());
         } else if (it.kind == kind::local) {
             if (it.relation != 0 && it.column > 0) (void)same_column(it.relation, it.column, it.name);
+            if (it.output != 0 && qualify.positions.contains(it.name)) {
+                add(it.parts.front().begin, it.parts.front().end, std::to_string(it.output));
+                changed_[it.parts.front().begin] = true;
+            }
             prefix(it, it.name == "*" ? it.parts.size() : it.parts.size() - 1);
         } else if (it.kind != kind::relation && it.kind != kind::literal) {
             object_reference(it, i);
@@ -74,6 +78,7 @@ std::optional<refusal> rewriter::run(qualification const& qualify) {
     for (auto const& it : meaning_.stars) star(it);
     for (auto const& it : meaning_.positional_targets) positional(it);
     labels();
+    index_name();
     if (!refusal_ && !put_in_order(edits_)) refuse(refusal_kind::not_understood, "two edits overlap");
     return refusal_;
 }
@@ -280,6 +285,19 @@ void rewriter::labels() {
         if (it.at == 0) return refuse(refusal_kind::not_understood, "the end of an output column was not found");
         add(it.at, it.at, " AS " + sql::quoted_name(it.label));
     }
+}
+
+/// An index without a name is called after what has another name now: it gets the name that it would have got.
+void rewriter::index_name() {
+    if (!meaning_.index_name) return;
+    auto const& made = *meaning_.index_name;
+    bool const other = std::any_of(made.references.begin(), made.references.end(), [&](std::size_t index) {
+        auto const& it = meaning_.references[index];
+        if (it.kind != sql::reference::kind_type::relation) return renamed_.contains(index);
+        auto const* relation = now_.find(it.relation);
+        return relation != nullptr && relation->name != it.name;
+    });
+    if (other) add(made.at, made.at, sql::quoted_name(made.name) + " ");
 }
 
 /// A star stays as long as it stands for the same columns; else they are written out.

@@ -33,6 +33,7 @@ class rewriter {
     struct qualification {
         bool renamed{false};         ///< all columns and relations that were renamed
         std::set<std::string> names; ///< the columns that are called so now
+        std::set<std::string> positions; ///< of output columns in GROUP BY: they are counted, since a column of FROM is called so now
     };
 
     /// Columns (relation, number) whose type may be another one now.
@@ -83,6 +84,7 @@ class rewriter {
 
     void column_literal(sql::reference const& it);
     void labels();
+    void index_name();
     void star(sql::star const& it);
     void positional(sql::positional_target const& it);
     void merged(sql::merged_columns const& it);

@@ -36,6 +36,7 @@ void rewriter::write_name(sql::reference const& it, std::size_t index, renaming:
     bool const qualify = it.qualified || !visible;
     if (!renamed && (it.qualified ? was.schema == is.schema : visible)) return;
     auto text = sql::quoted_name(is.name);
+    if (qualify && it.as_field) return refuse(refusal_kind::not_understood, fmt::format("the function {}() is written like a column, and would need its schema", is.name));
     if (qualify) text = fmt::format("{}.{}", sql::quoted_name(is.schema), text);
     auto const first = it.parts.size() == 3 ? it.parts[1].begin : it.parts.front().begin; // a database in front stays
     add(first, it.parts.back().end, std::move(text));

@@ -49,15 +49,16 @@ bool same_names(sql::resolution const& a, sql::resolution const& b) {
            });
 }
 
-/// A column whose name is taken now by one of a relation that is nearer. Empty: it is something else.
-std::string taken(sql::resolution const& means, sql::resolution const& meant) {
+/// A column whose name is taken now by one of a relation that is nearer, or an output column whose name is taken by a column. Empty: it is something else.
+clash taken(sql::resolution const& means, sql::resolution const& meant) {
     using kind = sql::reference::kind_type;
     if (means.references.size() != meant.references.size()) return {};
     for (std::size_t i = 0; i < meant.references.size(); ++i) {
         auto const& is = means.references[i];
         auto const& was = meant.references[i];
-        if (is.kind != kind::column || was.kind != kind::column) continue;
-        if (is.relation != was.relation || is.column != was.column) return is.name;
+        if (is.kind != kind::column) continue;
+        if (was.kind == kind::local && was.output != 0) return {is.name, true};
+        if (was.kind == kind::column && (is.relation != was.relation || is.column != was.column)) return {is.name, false};
     }
     return {};
 }
@@ -65,15 +66,15 @@ std::string taken(sql::resolution const& means, sql::resolution const& meant) {
 } // namespace
 
 std::optional<refusal> verify(sql::parsed_text const& healed, std::size_t index, sql::resolution const& meant,
-                              session_view const& session, catalog::snapshot const& now, std::string& ambiguous) {
+                              session_view const& session, catalog::snapshot const& now, clash& found) {
     version_source current{now, session};
     auto const outcome = healed.resolve(index, current, false);
     if (auto const* failed = std::get_if<unresolved>(&outcome)) {
-        ambiguous = failed->column;
+        found = {failed->column, false};
         return refusal{"the rewritten statement would not fit: " + failed->text, refusal_kind::unproven, {}};
     }
     if (auto const& means = std::get<sql::resolution>(outcome); means.canonical != meant.canonical) {
-        ambiguous = taken(means, meant);
+        found = taken(means, meant);
         return refusal{"the rewritten statement would mean something else", refusal_kind::unproven, {}};
     }
     return std::nullopt;
@@ -324,12 +325,16 @@ statement_verdict statement_planner::apply(past_meaning const& past, adaptation 
     if (!ambiguous_now.empty()) qualify.names.insert(ambiguous_now);
     std::optional<statement_verdict> first;
     for (std::size_t tries = 0; tries < most_tries; ++tries) {
-        std::string ambiguous;
-        auto answer = rewrite(adapted_past, how, *middle, qualify, ambiguous);
+        clash found;
+        auto answer = rewrite(adapted_past, how, *middle, qualify, found);
         if (std::holds_alternative<statement_heal>(answer)) return answer;
         if (!first) first = std::move(answer);
         // A name may be ambiguous now, or mean something else where it stands: say whose column it is.
-        if (!ambiguous.empty() && qualify.names.insert(ambiguous).second) continue;
+        if (!found.name.empty()) {
+            bool const counted = qualify.positions.insert(found.name).second;
+            bool const qualified = !found.output && qualify.names.insert(found.name).second;
+            if (counted || qualified) continue;
+        }
         if (std::exchange(qualify.renamed, true)) break;
     }
     return std::move(*first);
@@ -352,7 +357,7 @@ std::optional<refusal> statement_planner::row_types_changed(sql::resolution cons
 }
 
 statement_verdict statement_planner::rewrite(past_meaning const& past, adaptation const& how, sql::parsed_text const& middle,
-                                             rewriter::qualification const& qualify, std::string& ambiguous) const {
+                                             rewriter::qualification const& qualify, clash& found) const {
     auto const& meant = past.resolution;
     if (auto refused = row_types_changed(meant)) return *refused;
     rewriter writer{at_.asked.session, meant, past.before, at_.versions.now, past.version.get()};
@@ -392,12 +397,14 @@ statement_verdict statement_planner::rewrite(past_meaning const& past, adaptatio
     if (healed->statements().size() != at_.text.statements().size()) {
         return refusal{"the rewritten text has another number of statements", refusal_kind::unproven, {}};
     }
-    if (auto refused = verify(*healed, at_.index, meant, at_.asked.session, at_.versions.now, ambiguous)) return *refused;
+    if (auto refused = verify(*healed, at_.index, meant, at_.asked.session, at_.versions.now, found)) return *refused;
     keep_parameter_types(*healed, past, made);
     if (made.edits.empty() && !made.parameter_types && !at_.asked.shape_only) {
         return refusal{"nothing that the statement mentions was renamed", refusal_kind::not_drift, {}};
     }
-    if (how.edits.empty() && at_.position && !writer.changed_at(*at_.position).value_or(true)) {
+    // unknown_attribute() points at the value, whose own name may have stayed.
+    bool const at_value = at_.asked.error && at_.asked.error->routine == "unknown_attribute";
+    if (how.edits.empty() && at_.position && !at_value && !writer.changed_at(*at_.position).value_or(true)) {
         return refusal{"the error is at a name that did not change", refusal_kind::not_drift, {}};
     }
     if (auto refused = write_late(how, made)) return *refused;

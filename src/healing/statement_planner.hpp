@@ -31,6 +31,12 @@ struct statement_heal {
 
 using statement_verdict = std::variant<statement_heal, refusal, fits>;
 
+/// A name of the edited text that finds something else now.
+struct clash {
+    std::string name;   ///< of a column, which would have to be qualified; empty: none
+    bool output{false}; ///< GROUP BY names an output column by it, which would have to be counted
+};
+
 /// Judges one statement. Used once.
 class statement_planner {
   public:
@@ -51,7 +57,7 @@ class statement_planner {
     [[nodiscard]] statement_verdict apply(past_meaning const& past, adaptation const& how, std::string const& ambiguous_now) const;
     [[nodiscard]] statement_verdict adapt(past_meaning const& past, adapted how) const;
     [[nodiscard]] statement_verdict rewrite(past_meaning const& past, adaptation const& how, sql::parsed_text const& middle,
-                                            rewriter::qualification const& qualify, std::string& ambiguous) const;
+                                            rewriter::qualification const& qualify, clash& found) const;
     [[nodiscard]] std::optional<refusal> row_types_changed(sql::resolution const& meant) const;
     [[nodiscard]] std::optional<refusal> write_late(adaptation const& how, statement_heal& made) const;
     [[nodiscard]] std::vector<std::string> shape_patterns(sql::resolution const& meant, catalog::snapshot const* then) const;
@@ -60,9 +66,8 @@ class statement_planner {
     situation const& at_;
 };
 
-/// The edited text must mean now what the original meant then, name by name and label by label. `ambiguous`: a column's
-/// name that would have to be qualified first.
+/// The edited text must mean now what the original meant then, name by name and label by label. `found`: why it does not.
 [[nodiscard]] std::optional<refusal> verify(sql::parsed_text const& healed, std::size_t index, sql::resolution const& meant,
-                                            session_view const& session, catalog::snapshot const& now, std::string& ambiguous);
+                                            session_view const& session, catalog::snapshot const& now, clash& found);
 
 } // namespace pgmend::healing

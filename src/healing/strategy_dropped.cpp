@@ -137,7 +137,7 @@ void dropped_columns::reference(sql::reference const& it, std::size_t index, gon
     auto const token = tokens_.at(it.parts.front().begin);
     auto const last = tokens_.at(it.parts.back().begin);
     if (token == token_view::none || last == token_view::none) return fail("the way a name is written is not understood");
-    if (token > 0 && tokens_.is(token - 1, ".")) return fail(fmt::format("column \"{}\" was dropped, and is read as a field of a row", what.full()));
+    if (it.called || (token > 0 && tokens_.is(token - 1, ".") && it.parts.size() == 1)) return fail(fmt::format("column \"{}\" was dropped, and is read as a field of a row", what.full()));
     // A name in ON CONFLICT or a list of SET (a, b) is no expression: the adapted text would not parse, or mean something else.
     auto text = read(what);
     made_.edits.push_back({it.parts.front().begin, it.parts.back().end, std::move(text)});

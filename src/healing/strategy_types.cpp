@@ -233,6 +233,7 @@ void casts::reference(sql::reference const& it) {
     auto const* was = past_.version->find(it.relation);
     note(it.relation, it.column, was->find_column(it.column)->name);
     if (what == change::modifier) return;
+    if (it.called) return fail("a column whose type changed is written like a call");
     auto const first = tokens_.at(it.parts.front().begin);
     auto const last = tokens_.at(it.parts.back().begin);
     if (first == token_view::none || last == token_view::none) return fail("the way a name is written is not understood");
@@ -278,7 +279,7 @@ adapted casts::run() {
     auto const& meant = past_.resolution;
     for (auto const& it : meant.references) {
         if (it.kind == kind::column || it.kind == kind::local) reference(it);
-        if (it.kind != kind::whole_row) continue;
+        if (it.kind != kind::whole_row || it.argument) continue;
         auto const* was = past_.version->find(it.relation);
         if (was == nullptr) continue;
         for (auto const& column : was->columns) {

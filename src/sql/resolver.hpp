@@ -95,6 +95,19 @@ class resolver {
         bool lateral_active{false};
     };
 
+    struct called_function {
+        std::vector<offered_function> candidates; ///< those that the call may mean
+        bool built_in{false};
+        bool unknown{false}; ///< there is none with one argument: it may be a column
+    };
+
+    /// What an expression is called.
+    struct label {
+        std::string text;
+        int strength{0};
+        std::size_t reference{none}; ///< whose name that is
+    };
+
     /// What of an output list matters outside.
     enum class list_use : std::uint8_t { labels, columns, nothing };
 
@@ -155,7 +168,7 @@ class resolver {
     std::vector<from_item*> from_function(RangeFunction* node, scope& in, from_item*& whole);
     std::vector<from_item*> from_join(JoinExpr* node, scope& in, from_item*& whole);
     [[nodiscard]] bool is_starred(span const& name) const;
-    [[nodiscard]] bool unnests_simple(FuncCall const* call);
+    bool unnested_columns(FuncCall const* call, std::string_view name, std::vector<column_entry>& columns, from_item& item);
     [[nodiscard]] std::uint32_t after_call(FuncCall const* call, bool ordinality) const;
     std::size_t join_columns(JoinExpr* node, from_item& left, from_item& right, from_item& joined);
     std::vector<from_item*> from_xml(RangeTableFunc* node, scope& in, from_item*& whole);
@@ -165,7 +178,25 @@ class resolver {
     void expressions(List const* list, scope& in);
     void column_reference(ColumnRef* node, scope& in);
     void indirection(A_Indirection* node, scope& in);
-    void subscripts(List const* list, scope& in, std::string_view construct);
+    /// A value with fields or subscripts behind it.
+    struct owner {
+        from_item* item{nullptr}; ///< of a row of FROM
+        std::uint32_t type{0};    ///< 0: not known
+        std::uint32_t relation{0}; ///< whose row it is, where that is known without the type
+        void const* call{nullptr}; ///< what a function returns
+    };
+    std::uint32_t steps(List const* list, scope& in, std::size_t index, owner of, void const* node, std::string_view construct);
+    void field(owner const& of, std::string_view name, span where, void const* node, std::string_view construct, std::uint32_t& type);
+    std::size_t note_field(offered_relation const& row, offered_column const& column, span where);
+    [[nodiscard]] offered_column const* field_named(offered_relation const& row, std::string_view name);
+    bool function_of_row(std::string_view name, std::uint32_t relation, span where, void const* node, std::uint32_t& type);
+    void like_a_field(FuncCall* node, scope& in);
+    [[nodiscard]] owner row_behind(Node const* node) const;
+    void row_as_way(Node const* node);
+    void note_row_taken(Node const* argument, std::size_t place, called_function const& called);
+    void note_row_value(std::uint32_t type, int location, unsigned depth);
+    [[nodiscard]] std::size_t behind(Node const* node) const;
+    [[nodiscard]] std::size_t closing(std::size_t open) const;
     void constant(A_Const const* node);
     void function_call(FuncCall* node, scope& in);
     void sublink(SubLink* node, scope& in);
@@ -176,13 +207,10 @@ class resolver {
     void column_literal(A_Const* node, offered_relation const& relation);
 
     // Functions and types (resolver_types.cpp).
-    struct called_function {
-        std::vector<offered_function> candidates; ///< those that the call may mean
-        bool built_in{false};
-    };
     called_function function_name(FuncCall* node, bool procedure);
     bool function_columns(called_function const& called, std::string_view name, std::vector<column_entry>& columns, from_item& item);
     [[nodiscard]] offered_relation const* row_of(std::uint32_t type);
+    void add_row(offered_relation const& row, std::vector<column_entry>& columns, from_item& item);
     void argument_types(FuncCall* node, called_function const& called);
     std::uint32_t type_name(TypeName* node); ///< its oid, 0: not known
     [[nodiscard]] std::uint32_t type_of(void const* node) const;
@@ -242,7 +270,8 @@ class resolver {
     bool options(List const* list);
     void create_view(ViewStmt* node);
     void create_index(IndexStmt* node);
-    void index_elements(List const* list, from_item& target, scope& in, std::size_t& index);
+    void name_index(IndexStmt const* node, std::size_t relation, std::vector<label> const& columns);
+    void index_elements(List const* list, from_item& target, scope& in, std::size_t& index, std::vector<label>* labels = nullptr);
     void column_names(List const* list, from_item& item, std::size_t& index);
     void vacuum(VacuumStmt* node);
     void forced_columns(DefElem const* option, from_item& item);
@@ -264,11 +293,6 @@ class resolver {
     [[nodiscard]] std::uint32_t after_target(RangeVar const* name) const;
 
     // Labels (label.cpp).
-    struct label {
-        std::string text;
-        int strength{0};
-        std::size_t reference{none};
-    };
     [[nodiscard]] label label_of(Node const* node) const;
 
     std::string_view text_;
@@ -292,6 +316,9 @@ class resolver {
     std::map<void const*, std::uint32_t> type_of_;
     std::map<void const*, called_function> called_;
     Node const* row_value_{nullptr}; ///< an argument whose row type does not matter
+    std::set<void const*> ways_;     ///< rows of which nothing but a field is looked at
+    std::map<void const*, std::uint32_t> rows_taken_; ///< arguments of functions that take rows of this relation
+    std::map<void const*, std::size_t> end_of_;       ///< the token behind an A_Indirection
     SelectStmt const* into_{nullptr}; ///< a SELECT INTO that is the whole statement
     std::string canonical_;
     resolution result_;

@@ -1,6 +1,7 @@
 // CREATE VIEW, CREATE INDEX, ANALYZE and VACUUM: definitions and commands that use names of what there is (view.c, indexcmds.c, vacuum.c).
 #include "sql/resolver.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "sql/nodes.hpp"
@@ -48,8 +49,6 @@ void resolver::create_view(ViewStmt* node) {
 void resolver::create_index(IndexStmt* node) {
     result_.writes = true;
     put("create_index", (node->unique ? 1 : 0) + (node->concurrent ? 2 : 0) + (node->if_not_exists ? 4 : 0) + (node->nulls_not_distinct ? 8 : 0));
-    if (node->idxname == nullptr) return not_understood("CREATE INDEX without a name (it would be called after the column)");
-    put_text(node->idxname);
     put_text(node->accessMethod != nullptr ? node->accessMethod : "");
     put_text(node->tableSpace != nullptr ? node->tableSpace : "");
     auto const* name = node->relation;
@@ -59,28 +58,60 @@ void resolver::create_index(IndexStmt* node) {
     auto& item = add_item(name->relname);
     set_columns(item, *relation);
     put("", static_cast<long>(relation->id));
-    result_.references[note_relation(name, item, false)].target = true;
+    auto const noted = note_relation(name, item, false);
+    result_.references[noted].target = true;
     auto index = token_at(name->location);
     while (is(index + 1, ".")) index += 2;
     ++index;
     if (is(index, "using")) index += 2;
     scope in;
     in.items = {&item};
-    index_elements(node->indexParams, item, in, index);
+    std::vector<label> columns;
+    index_elements(node->indexParams, item, in, index, &columns);
     if (failed()) return;
     if (!nodes{node->indexIncludingParams}.empty()) {
         if (!is(index, ")") || !is(index + 1, "include")) return not_understood("the way INCLUDE is written");
         index += 2;
-        index_elements(node->indexIncludingParams, item, in, index);
+        index_elements(node->indexIncludingParams, item, in, index, &columns);
+        if (failed()) return;
     }
+    if (node->idxname != nullptr) put_text(node->idxname);
+    else name_index(node, noted, columns);
+    if (failed()) return;
     if (!options(node->options)) return not_understood("an option of an index");
     put("where", node->whereClause != nullptr);
     expression(node->whereClause, in);
 }
 
+/// ChooseIndexName of indexcmds.c: after the table and the columns, INCLUDE's too. Where that is taken PostgreSQL counts on, which is its own affair: a name
+/// that is written fails then.
+void resolver::name_index(IndexStmt const* node, std::size_t relation, std::vector<label> const& columns) {
+    made_index_name made;
+    made.name = node->relation->relname;
+    made.references.push_back(relation);
+    std::vector<std::string> names;
+    for (auto const& it : columns) {
+        auto const plain = it.text.empty() ? std::string{"expr"} : it.text;
+        auto name = plain;
+        for (int i = 1; std::find(names.begin(), names.end(), name) != names.end(); ++i) name = plain + std::to_string(i);
+        made.name += "_" + name;
+        names.push_back(std::move(name));
+        if (it.reference != none) made.references.push_back(it.reference);
+    }
+    made.name += "_idx";
+    constexpr std::size_t longest_name = NAMEDATALEN - 1;
+    if (made.name.size() > longest_name) return not_understood("CREATE INDEX without a name, of which the one that PostgreSQL makes is cut off,");
+    auto on = token_at(node->relation->location);
+    if (on != none && on > 0 && is(on - 1, "only")) --on;
+    if (on == none || on == 0 || !is(on - 1, "on")) return not_understood("the way CREATE INDEX is written");
+    made.at = tokens_[on - 1].begin;
+    put_text(made.name);
+    result_.index_name = std::move(made);
+}
+
 /// Columns and expressions of an index, or of ON CONFLICT: the tree has no locations for the names. `index`: the opening bracket, in the
 /// end the closing one.
-void resolver::index_elements(List const* list, from_item& target, scope& in, std::size_t& index) {
+void resolver::index_elements(List const* list, from_item& target, scope& in, std::size_t& index, std::vector<label>* labels) {
     put("elements", static_cast<long>(nodes{list}.size()));
     if (!nodes{list}.empty() && !is(index, "(")) return not_understood("the way a list of columns is written");
     for (Node* entry : nodes{list}) {
@@ -90,8 +121,10 @@ void resolver::index_elements(List const* list, from_item& target, scope& in, st
             auto const& name = index + 1 < tokens_.size() ? tokens_[index + 1] : token{};
             if (name.kind != token_kind::word && name.kind != token_kind::quoted) return not_understood("the way a list of columns is written");
             column_name(target, it->name, {name.begin, name.end});
+            if (labels != nullptr) labels->push_back({it->name, 2, result_.references.size() - 1});
         } else {
             expression(it->expr, in);
+            if (labels != nullptr) labels->push_back(label_of(it->expr));
         }
         if (failed()) return;
         put_names(it->collation);

@@ -209,7 +209,10 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
     auto const whole_row = [&](from_item& item) {
         if (!item.row_known) return not_understood(fmt::format("the row of the function \"{}\" in FROM", item.name));
         reference made;
+        auto const relation = item.relation != 0 ? item.relation : item.row_of;
+        auto const taken = rows_taken_.find(node);
         made.value_only = row_value_ == reinterpret_cast<Node*>(node) && item.columns_known && item.row_of == 0;
+        made.argument = ways_.contains(node) || (taken != rows_taken_.end() && taken->second == relation);
         if (made.value_only) {
             put("value_row", static_cast<long>(item.columns.size()));
             for (auto const& it : item.columns) {
@@ -219,14 +222,15 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
         } else {
             put(item.subquery ? "subquery_row" : "row", static_cast<long>(item.serial));
         }
-        auto const relation = item.relation != 0 ? item.relation : item.row_of;
         made.kind = relation != 0 ? reference::kind_type::whole_row : reference::kind_type::local;
         made.parts = std::move(parts);
         made.relation = relation;
         made.item = item.serial;
         made.name = text(named - 1);
+        bool const values = made.value_only;
         result_.references.push_back(std::move(made));
         whole_row_[node] = &item;
+        for (std::size_t i = 0; values && i < item.columns.size(); ++i) note_row_value(item.columns[i].type, node->location, 0);
     };
     auto const column = [&](column_entry const& entry, bool qualifiable) {
         put_text(entry.sense);
@@ -263,56 +267,31 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
     if (failed()) return;
     if (entry != nullptr) return column(*entry, false);
     if (!item->columns_known) return not_understood(fmt::format("a column of the function \"{}\" in FROM", item->name));
+    if (auto const relation = item->relation != 0 ? item->relation : item->row_of; relation != 0) { // u.f is f(u)
+        std::uint32_t type = 0;
+        auto const where = parts.back();
+        if (function_of_row(text(named - 1), relation, where, node, type)) {
+            put("row", static_cast<long>(item->serial));
+            parts.pop_back();
+            reference made;
+            made.kind = reference::kind_type::whole_row;
+            made.parts = std::move(parts);
+            made.relation = relation;
+            made.item = item->serial;
+            made.name = text(named - 2);
+            made.argument = true;
+            result_.references.push_back(std::move(made));
+            return has_type(node, type);
+        }
+        if (failed()) return;
+    }
     fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}.{}\"", item->name, text(named - 1)));
-}
-
-/// `(u).email` and `email[1]`.
-void resolver::indirection(A_Indirection* node, scope& in) {
-    nodes const steps{node->indirection};
-    expression(node->arg, in);
-    if (failed() || steps.empty()) return;
-    put("steps", static_cast<long>(steps.size()));
-    if (tag_of(steps[0]) != T_String) {
-        auto const* last = as<A_Indices>(steps.back());
-        if (tag_of(last) == T_A_Indices && !last->is_slice) has_type(node, element_of(type_of(node->arg)));
-        return subscripts(node->indirection, in, "a field of a composite value");
-    }
-
-    auto const row = whole_row_.find(node->arg);
-    if (row == whole_row_.end() || steps.size() > 1 || nodes{as<ColumnRef>(node->arg)->fields}.size() > 1) {
-        return not_understood("a field of a composite value");
-    }
-    auto& item = *row->second;
-    result_.references.pop_back(); // the row was only the way to its column
-    auto index = token_at(as<ColumnRef>(node->arg)->location) + 1;
-    while (is(index, ")")) ++index;
-    if (!is(index, ".") || index + 1 >= tokens_.size()) return not_understood("the way a field is written");
-    span const where{tokens_[index + 1].begin, tokens_[index + 1].end};
-    auto const name = text_of(steps[0]);
-    auto const* entry = find_in_item(item, name);
-    if (failed()) return;
-    if (entry == nullptr && !item.columns_known) return not_understood("a field of a composite value");
-    if (entry == nullptr) return fail(unresolved::kind_type::unknown_column, fmt::format("column \"{}.{}\"", item.name, name));
-    put_text(entry->sense);
-    reference_of_[node] = note_column(*entry, {where}, std::string{name}, false);
-    has_type(node, entry->type);
-}
-
-void resolver::subscripts(List const* list, scope& in, std::string_view construct) {
-    put("subscripts", static_cast<long>(nodes{list}.size()));
-    for (Node* step : nodes{list}) {
-        if (tag_of(step) != T_A_Indices) return not_understood(construct);
-        auto* it = as<A_Indices>(step);
-        put("slice", it->is_slice);
-        put("bounds", (it->lidx != nullptr ? 1 : 0) + (it->uidx != nullptr ? 2 : 0));
-        expression(it->lidx, in);
-        expression(it->uidx, in);
-    }
 }
 
 void resolver::function_call(FuncCall* node, scope& in) {
     auto called = function_name(node, false);
     if (failed()) return;
+    if (called.unknown) return like_a_field(node, in);
     put("flags", (node->agg_within_group ? 1 : 0) + (node->agg_star ? 2 : 0) + (node->agg_distinct ? 4 : 0) +
                      (node->func_variadic ? 8 : 0) + (node->agg_filter != nullptr ? 16 : 0) + (node->over != nullptr ? 32 : 0));
     put("format", node->funcformat);
@@ -343,9 +322,12 @@ void resolver::function_call(FuncCall* node, scope& in) {
     }
     put("arguments", static_cast<long>(args.size()));
     bool const any_row = built_in && called.candidates.empty() && !node->agg_distinct && holds(functions_of_any_row, text_of(name.back()));
+    bool const shows_names = any_row && text_of(name.back()) != "count";
     for (auto i = first; i < args.size(); ++i) {
         row_value_ = any_row && tag_of(args[i]) == T_ColumnRef ? args[i] : nullptr;
+        if (!called.built_in && tag_of(args[i]) == T_ColumnRef) note_row_taken(args[i], i, called);
         expression(args[i], in);
+        if (shows_names && !failed()) note_row_value(type_of(args[i]), node->location, 0);
     }
     row_value_ = nullptr;
     if (failed()) return;

@@ -76,12 +76,22 @@ void resolver::from_list(List const* items, scope& in) {
     }
 }
 
-/// unnest() of arrays whose types are known, and whose elements are no rows.
-bool resolver::unnests_simple(FuncCall const* call) {
+/// unnest() of arrays whose types are known: a column of this name, or those of the elements, where they are rows.
+bool resolver::unnested_columns(FuncCall const* call, std::string_view name, std::vector<column_entry>& columns, from_item& item) {
+    bool const scalars = unnests_scalars(call);
     for (Node* argument : nodes{call->args}) {
-        auto const* element = source_.type(element_of(type_of(argument)));
+        auto const id = element_of(type_of(argument));
+        auto const* element = source_.type(id);
         for (int steps = 0; steps < 8 && element != nullptr && element->kind == 'd'; ++steps) element = source_.type(element->base);
-        if (element == nullptr || (element->kind != 'b' && element->kind != 'e')) return false;
+        bool const simple = scalars || (element != nullptr && (element->kind == 'b' || element->kind == 'e'));
+        auto const* row = simple ? nullptr : row_of(id);
+        if (row != nullptr) {
+            add_row(*row, columns, item);
+        } else if (simple) {
+            columns.emplace_back().name = name;
+        } else {
+            return false;
+        }
     }
     return true;
 }
@@ -263,6 +273,7 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
     put("ordinality", node->ordinality);
     put("rows_from", node->is_rowsfrom);
     bool const single = nodes{node->functions}.size() == 1;
+    bool several = false; // arrays, side by side
     auto const* alias = node->alias;
     std::vector<column_entry> columns;
     bool known = true;
@@ -326,12 +337,10 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
                 if (!column.empty()) add(column);
             }
         }
-        if (!found && call && function == "unnest" && (unnests_scalars(as<FuncCall>(pair[0])) || unnests_simple(as<FuncCall>(pair[0])))) {
-            found = true;
+        if (!found && call && function == "unnest") {
             auto const width = nodes{as<FuncCall>(pair[0])->args}.size();
-            for (std::size_t i = 0; i < width; ++i) {
-                add(single && width == 1 && alias != nullptr ? std::string_view{alias->aliasname} : function);
-            }
+            several = several || width > 1;
+            found = unnested_columns(as<FuncCall>(pair[0]), width == 1 ? scalar : function, columns, rows);
         }
         known = known && found;
         count();
@@ -346,7 +355,7 @@ std::vector<resolver::from_item*> resolver::from_function(RangeFunction* node, s
     item.aliased = alias != nullptr;
     item.columns_known = known;
     item.columns_certain = rows.columns_certain;
-    bool const alone = single && !node->ordinality;
+    bool const alone = single && !several && !node->ordinality;
     item.row_of = alone && known ? rows.row_of : 0;
     item.row_known = known ? alone || rows.row_of == 0 : !of_user_only;
     put_text(item.name);

@@ -208,8 +208,8 @@ std::vector<std::uint32_t> resolver::insert_columns(List const* names, std::size
         if (failed()) return {};
         auto const type = column_name(target, it->name, parts.front());
         if (failed()) return {};
-        subscripts(it->indirection, in, "a field of a composite column");
-        types.push_back(nodes{it->indirection}.empty() ? type : element_of(type));
+        types.push_back(steps(it->indirection, in, token_at(it->location) + 1, {nullptr, type, 0, nullptr}, it, "a field of a composite column"));
+        if (failed()) return {};
     }
     return types;
 }
@@ -224,8 +224,8 @@ void resolver::assignments(List const* list, from_item& target, scope& in) {
         if (failed()) return;
         auto type = column_name(target, it->name, parts.front());
         if (failed()) return;
-        subscripts(it->indirection, in, "a field of a composite column");
-        if (!nodes{it->indirection}.empty()) type = element_of(type);
+        type = steps(it->indirection, in, token_at(it->location) + 1, {nullptr, type, 0, nullptr}, it, "a field of a composite column");
+        if (failed()) return;
         if (tag_of(it->val) != T_MultiAssignRef) {
             expression(it->val, in);
             becomes(it->val, type);

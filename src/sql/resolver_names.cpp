@@ -258,6 +258,7 @@ std::size_t resolver::note_column(column_entry const& entry, std::vector<span> p
     made.column = entry.number;
     made.item = entry.item;
     made.name = std::move(name);
+    made.of_value = entry.of_function;
     if (qualifiable) made.qualifier = entry.qualifier;
     result_.references.push_back(std::move(made));
     return result_.references.size() - 1;

@@ -397,10 +397,13 @@ void resolver::star_item(from_item& item, list_use use, star& expansion, std::ve
 void resolver::finish_outputs(std::vector<output>& outputs, list_use use) {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         auto& it = outputs[i];
-        it.label_needed = it.label_needed || use == list_use::labels;
+        bool const outside = use == list_use::labels;
+        it.label_needed = it.label_needed || outside;
         if (!it.label_needed) continue;
-        put("label", static_cast<long>(i));
-        put_text(it.label);
+        if (outside) {
+            put("label", static_cast<long>(i));
+            put_text(it.label);
+        }
         if (it.label_reference != none) result_.labels.push_back({it.label_reference, it.end, it.label});
     }
 }
@@ -408,6 +411,18 @@ void resolver::finish_outputs(std::vector<output>& outputs, list_use use) {
 /// findTargetlistEntrySQL92: a bare name may be an output column; in GROUP BY only if it is no column of FROM.
 void resolver::by_output(Node* node, scope& in, std::vector<output>& outputs, bool group) {
     if (failed()) return;
+    if (tag_of(node) == T_A_Const && !as<A_Const>(node)->isnull && tag_of(&as<A_Const>(node)->val.node) == T_Integer) {
+        auto const place = static_cast<long>(as<A_Const>(node)->val.ival.ival);
+        auto const index = token_at(as<A_Const>(node)->location);
+        if (place >= 1 && place <= static_cast<long>(outputs.size()) && index != none) {
+            put("o", place - 1);
+            reference made; // as many as if the column were named
+            made.kind = reference::kind_type::local;
+            made.parts = {{tokens_[index].begin, tokens_[index].end}};
+            result_.references.push_back(std::move(made));
+            return;
+        }
+    }
     bool const bare = tag_of(node) == T_ColumnRef && nodes{as<ColumnRef>(node)->fields}.size() == 1 &&
                       tag_of(nodes{as<ColumnRef>(node)->fields}[0]) == T_String;
     if (!bare) return expression(node, in);
@@ -436,6 +451,7 @@ void resolver::by_output(Node* node, scope& in, std::vector<output>& outputs, bo
     made.kind = reference::kind_type::local;
     made.parts = path(as<ColumnRef>(node)->location, 1);
     made.name = name;
+    if (group) made.output = match + 1;
     result_.references.push_back(std::move(made));
 }
 

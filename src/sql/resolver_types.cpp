@@ -70,11 +70,12 @@ resolver::called_function resolver::function_name(FuncCall* node, bool procedure
     }
     if (out.candidates.empty()) {
         if (!out.built_in) {
-            if (arguments == 1 && source_.find_type(schema, name).type != nullptr) {
+            auto const* type = arguments == 1 ? source_.find_type(schema, name).type : nullptr;
+            if (type != nullptr && type->relation == 0) {
                 not_understood(fmt::format("a conversion written as the function {}()", name));
-            } else if (arguments == 1 && tag_of(nodes{node->args}[0]) == T_ColumnRef) {
-                // name(users) is users.name
-                not_understood(fmt::format("the function {}(), which no schema on the path has,", name));
+            } else if (arguments == 1 && !procedure) { // name(users) is users.name
+                out.unknown = true;
+                return out;
             } else {
                 fail(unresolved::kind_type::unknown_object, fmt::format("function \"{}\" with {} arguments", name, arguments));
             }
@@ -161,20 +162,24 @@ bool resolver::function_columns(called_function const& called, std::string_view 
     }
     if (called.built_in || !all) return false;
     for (auto& it : *all) columns.emplace_back().name = std::move(it);
-    if (*rows == nullptr) return true;
-    item.row_of = (*rows)->id;
-    item.columns_certain = item.columns_certain && (*rows)->columns_certain;
-    for (auto const& offered : (*rows)->columns) {
+    if (*rows != nullptr) add_row(**rows, columns, item);
+    return true;
+}
+
+/// The columns of rows that a function returns.
+void resolver::add_row(offered_relation const& row, std::vector<column_entry>& columns, from_item& item) {
+    item.row_of = row.id;
+    item.columns_certain = item.columns_certain && row.columns_certain;
+    for (auto const& offered : row.columns) {
         auto& entry = columns.emplace_back();
         entry.name = offered.name;
-        entry.relation = (*rows)->id;
+        entry.relation = row.id;
         entry.number = offered.number;
         entry.catalog_name = true;
         entry.several_meanings = offered.several_meanings;
         entry.type = offered.type;
         entry.of_function = true;
     }
-    return true;
 }
 
 /// The relation whose rows have this type, also behind domains; nullptr: none, or not known (composite types are no relations here).

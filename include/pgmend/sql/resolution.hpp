@@ -132,7 +132,11 @@ struct reference {
     bool built_in{false};          ///< function: pg_catalog has one of that name too, which may be meant
 
     bool value_only{false};        ///< whole_row: only its values and their names count, not its type (to_jsonb(t), count(t))
-    bool argument{false};          ///< whole_row: of functions that take rows of this relation; how they use them is theirs
+    bool argument{false};          ///< whole_row: only a way to its fields, or of functions that take rows of this relation; how they use them is theirs
+    bool of_value{false};          ///< column: of a value of the relation's row type, and not of what stands in FROM
+    bool called{false};            ///< column: written like a call, email(u)
+    bool as_field{false};          ///< function: written like a column, u.f; it takes no schema
+    std::size_t output{0};         ///< local: GROUP BY names this output column, counted from 1
 
     bool qualified{false};         ///< written with its schema
 
@@ -206,6 +210,13 @@ struct result_column {
     bool of_function{false};   ///< it has the column's type, but does not come from there
 };
 
+/// What PostgreSQL calls an index that is given no name: after its table and its columns.
+struct made_index_name {
+    std::string name;
+    std::uint32_t at{0};                 ///< where one may be written
+    std::vector<std::size_t> references; ///< those that it is made of
+};
+
 /// The meaning of one statement.
 struct resolution {
     std::vector<reference> references; ///< in the order of one fixed walk
@@ -216,6 +227,7 @@ struct resolution {
     std::vector<span> loose_literals;   ///< literals of which it is not known what type they get: they may be labels of an enum
     std::vector<text_label> text_labels;
     std::vector<std::uint32_t> enum_texts; ///< enums whose values are looked at as texts, beyond an answer's column and an equality with a literal
+    std::optional<made_index_name> index_name; ///< of CREATE INDEX without one
     std::vector<std::string> row_types; ///< relations whose row type is named ("schema\0name", schema may be empty)
     /// The statement with every catalog name replaced by its meaning, every `*` by its columns: equal for two texts
     /// only if PostgreSQL's parse analysis gives both the same meaning.
