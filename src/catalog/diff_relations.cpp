@@ -16,6 +16,7 @@ object_kind kind_of(relation const& r) {
     case 'v':
     case 'm': return object_kind::view;
     case 'S': return object_kind::sequence;
+    case 'c': return object_kind::type;
     default: return object_kind::table;
     }
 }

@@ -22,7 +22,7 @@ std::string is_new(char const* row) {
 } // namespace
 
 std::string scan_statement(int server_version) {
-    auto const kinds = "c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'";
+    auto const kinds = "c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't'";
     return fmt::format(
         "WITH horizon AS (SELECT pg_catalog.txid_snapshot_xmin($1) AS oldest,"
         " pg_catalog.age((pg_catalog.txid_snapshot_xmin($1) % 4294967296)::pg_catalog.text::pg_catalog.xid) AS age)"
@@ -76,6 +76,7 @@ scan to_scan(pg::rows const& answer) {
 /// Arrays rather than joins: those would go through all of pg_class and pg_type. Indexes and TOAST tables are of no interest by themselves.
 std::string dependents_statement() {
     return "WITH RECURSIVE tables(id) AS ((SELECT pg_catalog.unnest($1) UNION"
+           " SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = ANY($2) AND t.typrelid <> 0 UNION"
            " SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = ANY($1))"
            " UNION SELECT more.id FROM tables, LATERAL ("
            "SELECT h.inhrelid AS id FROM pg_catalog.pg_inherits h WHERE h.inhparent = tables.id UNION ALL"
@@ -93,7 +94,7 @@ std::string namesakes_statement() {
         return fmt::format("$1 || ARRAY(SELECT k.{} FROM pg_catalog.{} k WHERE k.oid = ANY(${}))", column, table, ids);
     };
     return fmt::format("SELECT 'r', c.oid FROM pg_catalog.pg_class c WHERE c.relname = ANY({relations})"
-                       " AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND c.oid::pg_catalog.int8 >= {first}"
+                       " AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't' AND c.oid::pg_catalog.int8 >= {first}"
                        " UNION ALL SELECT 't', t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY({types}) AND t.oid::pg_catalog.int8 >= {first}"
                        " UNION ALL SELECT 'p', p.oid FROM pg_catalog.pg_proc p WHERE p.proname = ANY({functions}) AND p.oid::pg_catalog.int8 >= {first}",
                        fmt::arg("first", catalog::first_user_oid), fmt::arg("relations", names("relname", "pg_class", 2)),

@@ -101,6 +101,10 @@ changed_objects with_dependents(changed_objects what, catalog::snapshot const& k
         }
     }
     what.constraints.clear();
+    for (auto const id : what.types) { // a composite type's attributes
+        auto const* const type = known.find_type(id);
+        if (type && type->relation != 0) what.relations.push_back(type->relation);
+    }
     tidy(what.relations);
     auto const row_types_of = what.relations;
     for (auto const& t : known.types()) {

@@ -82,7 +82,7 @@ std::vector<guess> like_relation(situation const& at, missing const& wanted) {
         if (!comparable) continue;
         if (++entered > most_compared) return {};
         bool const reachable = wanted.qualifier.empty() ? find_relation(at.versions.now, at.asked.session, {}, it->name) == it.get() : it->schema == wanted.qualifier;
-        if (it->kind != 'S' && it->schema != "pg_catalog" && reachable) all.enter(it->name, it->id);
+        if (it->kind != 'S' && it->kind != 'c' && it->schema != "pg_catalog" && reachable) all.enter(it->name, it->id);
     }
     auto const best = all.winner();
     if (!best) return {};
@@ -94,7 +94,7 @@ std::vector<catalog::relation const*> mentioned(situation const& at) {
     std::vector<catalog::relation const*> out;
     auto const names = identifiers(at.asked.sql);
     for (auto const& it : at.versions.now.relations()) {
-        if (it->kind == 'S' || !std::binary_search(names.begin(), names.end(), it->name)) continue;
+        if (it->kind == 'S' || it->kind == 'c' || !std::binary_search(names.begin(), names.end(), it->name)) continue;
         bool const reachable = find_relation(at.versions.now, at.asked.session, {}, it->name) == it.get() ||
                                std::binary_search(names.begin(), names.end(), it->schema);
         if (reachable) out.push_back(it.get());

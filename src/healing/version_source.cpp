@@ -19,6 +19,8 @@ bool same_columns(catalog::relation const& a, catalog::relation const& b) {
 
 namespace {
 
+constexpr char composite = 'c';
+
 bool holds(std::vector<std::string> const& names, std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -29,6 +31,7 @@ bool version_source::is_temporary(std::string_view name) const { return holds(se
 
 sql::relation_source::answer version_source::find(std::string_view schema, std::string_view name) {
     auto const* found = find_relation(version_, session_, schema, name);
+    if (found != nullptr && found->kind == composite) found = nullptr; // PostgreSQL finds that first, too, and refuses it
     return {found != nullptr ? relation(found->id) : nullptr, false};
 }
 
@@ -52,7 +55,7 @@ sql::relation_source::answer all_versions_source::find(std::string_view schema, 
     catalog::oid id = 0;
     for (auto const& version : versions_) {
         auto const* relation = find_relation(*version, session_, schema, name);
-        if (relation == nullptr) continue;
+        if (relation == nullptr || relation->kind == composite) continue;
         if (id != 0 && id != relation->id) return {nullptr, true};
         id = relation->id;
     }

@@ -212,7 +212,7 @@ class resolver {
     [[nodiscard]] offered_relation const* row_of(std::uint32_t type);
     void add_row(offered_relation const& row, std::vector<column_entry>& columns, from_item& item);
     void argument_types(FuncCall* node, called_function const& called);
-    std::uint32_t type_name(TypeName* node); ///< its oid, 0: not known
+    std::uint32_t type_name(TypeName* node, bool positional = false); ///< its oid, 0: not known
     [[nodiscard]] std::uint32_t type_of(void const* node) const;
     void has_type(void const* node, std::uint32_t type);
     [[nodiscard]] offered_type const* enum_behind(std::uint32_t type);

@@ -31,6 +31,12 @@ constexpr std::string_view functions_of_any_row[] = {
     "jsonb_object_agg", "json_build_array", "jsonb_build_array", "count",
 };
 
+/// Functions to which the names in a row matter, whatever else is done with it.
+constexpr std::string_view functions_of_row_names[] = {
+    "to_json", "to_jsonb", "row_to_json", "json_agg", "jsonb_agg", "json_build_object", "jsonb_build_object", "json_object_agg", "jsonb_object_agg",
+    "json_build_array", "jsonb_build_array", "array_to_json", "json_populate_record", "jsonb_populate_record", "json_populate_recordset", "jsonb_populate_recordset",
+};
+
 template <std::size_t N>
 bool holds(std::string_view const (&list)[N], std::string_view name) {
     return std::find(std::begin(list), std::end(list), name) != std::end(list);
@@ -74,7 +80,7 @@ void resolver::expression(Node* node, scope& in) {
         return expressions(as<BoolExpr>(node)->args, in);
     case T_TypeCast: {
         auto* it = as<TypeCast>(node);
-        auto const type = type_name(it->typeName);
+        auto const type = type_name(it->typeName, tag_of(it->arg) == T_RowExpr || tag_of(it->arg) == T_ParamRef || is_literal(it->arg));
         if (failed()) return;
         has_type(node, type);
         bool const regclass = text_of(nodes{it->typeName->names}.back()) == "regclass" && it->typeName->arrayBounds == nullptr;
@@ -227,10 +233,10 @@ void resolver::column_reference(ColumnRef* node, scope& in) {
         made.relation = relation;
         made.item = item.serial;
         made.name = text(named - 1);
-        bool const values = made.value_only;
+        bool const seen = !made.argument; // a function further out may look at the names of rows in it
         result_.references.push_back(std::move(made));
         whole_row_[node] = &item;
-        for (std::size_t i = 0; values && i < item.columns.size(); ++i) note_row_value(item.columns[i].type, node->location, 0);
+        for (std::size_t i = 0; seen && i < item.columns.size(); ++i) note_row_value(item.columns[i].type, node->location, 0);
     };
     auto const column = [&](column_entry const& entry, bool qualifiable) {
         put_text(entry.sense);
@@ -322,12 +328,16 @@ void resolver::function_call(FuncCall* node, scope& in) {
     }
     put("arguments", static_cast<long>(args.size()));
     bool const any_row = built_in && called.candidates.empty() && !node->agg_distinct && holds(functions_of_any_row, text_of(name.back()));
-    bool const shows_names = any_row && text_of(name.back()) != "count";
+    bool const shows_names = built_in && called.candidates.empty() && holds(functions_of_row_names, text_of(name.back()));
     for (auto i = first; i < args.size(); ++i) {
         row_value_ = any_row && tag_of(args[i]) == T_ColumnRef ? args[i] : nullptr;
         if (!called.built_in && tag_of(args[i]) == T_ColumnRef) note_row_taken(args[i], i, called);
         expression(args[i], in);
-        if (shows_names && !failed()) note_row_value(type_of(args[i]), node->location, 0);
+        bool const shown = shows_names || std::any_of(called.candidates.begin(), called.candidates.end(), [&](offered_function const& it) {
+            auto const* type = i < it.arguments.size() && !it.variadic ? source_.type(it.arguments[i]) : nullptr;
+            return type == nullptr || type->kind == 'p'; // whatever it is, a function of its own may look at it
+        });
+        if (shown && !failed()) note_row_value(type_of(args[i]), node->location, 0);
     }
     row_value_ = nullptr;
     if (failed()) return;

@@ -112,6 +112,10 @@ void resolver::argument_types(FuncCall* node, called_function const& called) {
                            std::find(std::begin(functions_of_first_type), std::end(functions_of_first_type), name) !=
                                std::end(functions_of_first_type);
         if (first) has_type(node, type_of(args[0]));
+        if (name == "array_agg" && called.candidates.empty() && args.size() == 1) {
+            auto const* element = source_.type(type_of(args[0]));
+            if (element != nullptr) has_type(node, element->array);
+        }
         return;
     }
     bool plain = !node->func_variadic && !node->agg_within_group;
@@ -182,7 +186,7 @@ void resolver::add_row(offered_relation const& row, std::vector<column_entry>& c
     }
 }
 
-/// The relation whose rows have this type, also behind domains; nullptr: none, or not known (composite types are no relations here).
+/// The relation whose rows have this type, also behind domains; nullptr: none, or not known.
 offered_relation const* resolver::row_of(std::uint32_t id) {
     for (int steps = 0; steps < 8 && id != 0; ++steps) {
         auto const* type = source_.type(id);
@@ -193,8 +197,9 @@ offered_relation const* resolver::row_of(std::uint32_t id) {
     return nullptr;
 }
 
-/// The type that a name means, or 0 where that is PostgreSQL's business. A row type counts as the relation that it belongs to.
-std::uint32_t resolver::type_name(TypeName* node) {
+/// The type that a name means, or 0 where that is PostgreSQL's business. A row type counts as the relation that it belongs to; `positional`: values are put
+/// into its columns in their order, whatever those are called.
+std::uint32_t resolver::type_name(TypeName* node, bool positional) {
     if (node == nullptr || failed()) return 0;
     if (node->pct_type) {
         not_understood("%TYPE");
@@ -233,7 +238,12 @@ std::uint32_t resolver::type_name(TypeName* node) {
         put_names(node->names);
         if (failed()) return 0;
         bool const known_not_to_be_a_row = type != nullptr && type->relation == 0;
-        if (!known_not_to_be_a_row && names.size() <= 2 && (names.size() < 2 || text_of(names[0]) != "pg_catalog")) {
+        auto const* row = positional ? row_of(id) : nullptr;
+        if (row != nullptr) {
+            put("row_type", static_cast<long>(row->id));
+            for (auto const& column : row->columns) put("", column.number);
+            if (!row->columns_certain) return not_understood("a row type whose columns changed"), 0;
+        } else if (!known_not_to_be_a_row && names.size() <= 2 && (names.size() < 2 || text_of(names[0]) != "pg_catalog")) {
             std::string key{names.size() == 2 ? text_of(names[0]) : std::string_view{}};
             key += '\0';
             key += text_of(names.back());

@@ -143,6 +143,16 @@ TEST_CASE("types and labels are told of, arrays and row types are not") {
     CHECK(told("CREATE TYPE mood AS ENUM ('sad')", "DROP TYPE mood; CREATE TYPE mood AS ENUM ('ok')") == texts{"major: type public.mood replaced"});
 }
 
+TEST_CASE("a composite type's attributes are told of like columns, and it like a type, once") {
+    std::string const address = "CREATE TYPE address AS (street text, code int)";
+    CHECK(told("", address) == texts{"info: type public.address added"});
+    CHECK(told(address, "ALTER TYPE address RENAME ATTRIBUTE street TO road") == texts{"minor: column public.address.street renamed to road"});
+    CHECK(told(address, "ALTER TYPE address RENAME TO place") == texts{"minor: type public.address renamed to place"});
+    CHECK(told(address, "DROP TYPE address") == texts{"major: type public.address dropped"});
+    auto const v = run(address + "; CREATE TABLE users (id int, home address)", "ALTER TYPE address RENAME ATTRIBUTE street TO road");
+    CHECK(touched_names(*v.before, *v.after) == texts{"address", "road", "street", "users"});
+}
+
 TEST_CASE("functions are told of by their arguments") {
     std::string const total = "CREATE SCHEMA crm; CREATE FUNCTION total(a int) RETURNS int AS $$ 1 $$";
     CHECK(told(total, "ALTER FUNCTION total RENAME TO sum_up; ALTER FUNCTION sum_up SET SCHEMA crm") ==

@@ -67,6 +67,12 @@ TEST_CASE("a constraint and an index stand for their table, a table for its row 
     CHECK(with_dependents(what, known).relations == ids{20001, 22001});
 }
 
+TEST_CASE("a row type stands for its table, or its attributes") {
+    changed_objects what;
+    what.types = {30000};
+    CHECK(with_dependents(what, two_tables()).relations == ids{20000});
+}
+
 TEST_CASE("what the server adds to the named objects is told apart from what was known to go with them") {
     changed_objects what;
     what.relations = {20000};

@@ -81,6 +81,7 @@ void schema_script::drop(reader& in) {
         } else if (kind == "type" || kind == "domain") {
             auto const [schema, name] = in.qualified();
             std::erase_if(types_, [&](auto const& t) { return t.schema == schema && t.name == name; });
+            std::erase_if(relations_, [&](auto const& r) { return r.kind == 'c' && r.schema == schema && r.name == name; });
         } else if (kind == "index") {
             drop_index(in.qualified().second);
         } else if (kind == "table" || kind == "view" || kind == "materialized" || kind == "sequence") {

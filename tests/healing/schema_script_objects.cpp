@@ -26,6 +26,7 @@ constexpr std::array built_ins{
     built_in{"date", 1082, 1182},   built_in{"time", 1083, 1183},      built_in{"timestamp", 1114, 1115},   built_in{"timestamptz", 1184, 1185},
     built_in{"interval", 1186, 1187}, built_in{"timetz", 1266, 1270},  built_in{"numeric", 1700, 1231},     built_in{"regclass", 2205, 2210},
     built_in{"record", 2249, 2287, 'p'}, built_in{"void", 2278, 0, 'p'}, built_in{"trigger", 2279, 0, 'p'}, built_in{"uuid", 2950, 2951},
+    built_in{"anyelement", 2283, 0, 'p'},
     built_in{"jsonb", 3802, 3807},
 };
 
@@ -92,7 +93,7 @@ schema_script::type_reference schema_script::type(reader& in) {
     } else {
         if (schema.empty()) schema = "public";
         for (auto const& relation : relations_) { // a row type
-            if (relation.schema == schema && relation.name == name && relation.kind != 'S') found.type = relation.id + 1, array = relation.id + 2;
+            if (relation.schema == schema && relation.name == name && relation.kind != 'S' && relation.kind != 'c') found.type = relation.id + 1, array = relation.id + 2;
         }
         if (found.type == 0) {
             auto* its = find_type(schema, name);
@@ -135,8 +136,17 @@ void schema_script::create_type(reader& in) {
             labels.accept(",");
         }
     } else if (in.accept("as")) {
-        auto& made = make_type(schema, name, 'c');
-        made.relation = next_++;
+        auto const id = make_type(schema, name, 'c').relation = next_++;
+        auto& attributes = relations_.emplace_back();
+        attributes.id = id;
+        attributes.schema = schema;
+        attributes.name = name;
+        attributes.kind = 'c';
+        reader list{in.bracketed()};
+        while (!list.done()) {
+            add_column(id, list);
+            list.accept(",");
+        }
     } else {
         make_type(schema, name, 'b');
     }
@@ -158,8 +168,27 @@ void schema_script::alter_type(reader& in) {
         if (its == found->labels.end()) in.fail("no label " + wanted);
         return its;
     };
+    auto const attributes = std::ranges::find_if(relations_, [&](auto const& r) { return r.id == found->relation && r.kind == 'c'; });
+    auto const attribute = [&](std::string const& wanted) -> catalog::column& {
+        if (attributes == relations_.end()) in.fail("no composite type " + name);
+        auto const its = std::ranges::find(attributes->columns, wanted, &catalog::column::name);
+        if (its == attributes->columns.end()) in.fail("no attribute " + wanted);
+        return *its;
+    };
     if (in.accept("rename to")) {
         found->name = in.name();
+        if (attributes != relations_.end()) attributes->name = found->name;
+    } else if (in.accept("rename attribute")) {
+        auto& its = attribute(in.name());
+        in.expect("to");
+        its.name = in.name();
+    } else if (in.accept("add attribute")) {
+        add_column(found->relation, in);
+    } else if (in.accept("drop attribute")) {
+        drop_column(*attributes, in.name());
+    } else if (in.accept("alter attribute")) {
+        auto& its = attribute(in.name());
+        alter_column(in, *attributes, its);
     } else if (in.accept("rename value")) {
         auto const its = label(in.literal());
         in.expect("to");
@@ -174,6 +203,7 @@ void schema_script::alter_type(reader& in) {
     } else if (in.accept("set schema")) {
         found->schema = in.name();
         need_schema(found->schema);
+        if (attributes != relations_.end()) attributes->schema = found->schema;
     } else if (!in.is("owner")) {
         in.fail("not known");
     }
@@ -285,7 +315,7 @@ std::shared_ptr<catalog::snapshot const> schema_script::take() const {
         add_type({.id = b.id, .schema = "pg_catalog", .name = std::string{b.name}, .kind = b.kind, .element = 0, .array = b.array});
     for (auto const& relation : relations_) {
         all.relations.push_back(std::make_shared<catalog::relation>(relation));
-        if (relation.kind != 'S')
+        if (relation.kind != 'S' && relation.kind != 'c')
             add_type({.id = relation.id + 1, .schema = relation.schema, .name = relation.name, .kind = 'c', .element = 0,
                       .array = relation.id + 2, .base = 0, .relation = relation.id});
     }

@@ -52,12 +52,12 @@ struct index_entry {
     bool operator==(index_entry const&) const = default;
 };
 
-/// A table, view, materialized view, foreign table, partitioned table or sequence (pg_class).
+/// A table, view, materialized view, foreign table, partitioned table, sequence or composite type (pg_class).
 struct relation {
     oid id{0};              ///< pg_class.oid: survives renames and moves
     std::string schema;
     std::string name;
-    char kind{'r'};         ///< pg_class.relkind: r p v m f S (composite types c are not kept)
+    char kind{'r'};         ///< pg_class.relkind: r p v m f S, and c: no statement can name that as a relation
     std::vector<column> columns{};                ///< live ones, ascending by number
     std::vector<constraint_entry> constraints{};  ///< ascending by oid
     std::vector<index_entry> unique_indexes{};    ///< ascending by oid
@@ -83,7 +83,7 @@ struct type_entry {
     oid element{0};          ///< of a true array (typcategory A): what it is an array of
     oid array{0};            ///< typarray: the array of this; 0: none
     oid base{0};             ///< of a domain: the type behind it
-    oid relation{0};         ///< of a row type: pg_class.oid (also of a composite type, which is no relation here)
+    oid relation{0};         ///< of a row type: pg_class.oid (also of a composite type, where it has the attributes)
     std::vector<enum_label> labels{}; ///< of an enum, in sort order
 
     bool operator==(type_entry const&) const = default;
