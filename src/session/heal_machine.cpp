@@ -303,6 +303,7 @@ healing::question heal_machine::question() const {
     auto& error = question.error.emplace();
     error.sqlstate = error_.code;
     error.routine = error_.routine;
+    if (auto const* const sent = edited_text(); sent != nullptr && error.position) error.position = healing::original_position(sent->plan, sql_, *error.position);
     error.position = number(error_.position);
     error.column = error_.column;
     error.table = error_.table;

@@ -191,6 +191,18 @@ TEST_CASE("values are bound otherwise to what the server was sent, not to what t
     CHECK_FALSE(again.edited);
 }
 
+TEST_CASE("an error about what was sent edited is asked about at its place in the client's own text") {
+    auto const sql = "SELECT email FROM users"s;
+    auto request = failed(query(sql));
+    healing::plan edited = plan_for("SELECT email_address AS email FROM users");
+    edited.edits = {{7, 12, "email_address AS email"}};
+    auto const at = [&](std::string const& text) { return std::to_string(text.find("users") + 1); };
+    request.error = error({"C42P01", "P" + at(edited.sql), "RparserOpenTable"});
+    CHECK(heal_machine{request, {}}.question().error->position > sql.size()); // as if it were the client's
+    request.edits.push_back({0, std::make_shared<healing::healed_text const>(healing::make_healed_text(edited, sql))});
+    CHECK(heal_machine{request, {}}.question().error->position == sql.find("users") + 1);
+}
+
 TEST_CASE("values of the unnamed statement that an earlier request prepared are bound otherwise, where its text is known") {
     std::string bound;
     wire::append_bind(bound, "", "", std::vector<base::byte_view>{"happy"});
