@@ -125,6 +125,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     made.masked = text.guardable ? judge_->masked(text) : 0;
     made.changes_session = text.changes_session;
     made.controls_transaction = text.controls_transaction;
+    made.begins_transaction = text.begins_transaction;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
     made.splits = splits(text);
@@ -332,6 +333,8 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
         return given;
     }
     auto& it = found->second;
+    if (it.begins_transaction) begun_ = true; // pgjdbc prepares its BEGIN, too
+    if (it.ends_transaction) begun_ = false;
     given.controls_transaction = it.controls_transaction;
     given.ends_transaction = it.ends_transaction;
     given.splits = it.splits;

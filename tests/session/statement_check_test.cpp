@@ -219,6 +219,18 @@ TEST_CASE("a prepared statement is guarded by what it was prepared from, one tha
     CHECK(f.check.look_at_bind("unknown", true, false).ends_transaction);
 }
 
+TEST_CASE("a block is begun by a BEGIN that was prepared before, too") {
+    fixture f;
+    f.check.prepared_unseen("BEGIN", "begins");
+    f.check.prepared_unseen("COMMIT", "ends");
+    f.migrate("ALTER TABLE orders RENAME COLUMN note TO remark");
+    REQUIRE(f.check.active(false));
+    (void)f.check.look_at_bind("begins", false, true);
+    CHECK(f.check.begun());
+    (void)f.check.look_at_bind("ends", false, false);
+    CHECK_FALSE(f.check.begun());
+}
+
 TEST_CASE("a statement that was prepared while nothing was looked at is guarded in a block, and again after each change") {
     fixture f;
     REQUIRE_FALSE(f.check.active(false));

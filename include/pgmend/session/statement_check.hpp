@@ -121,6 +121,7 @@ class statement_check final : public preflight {
         bool splits{false};             ///< its values may fail, each time anew
         bool changes_session{false};
         bool controls_transaction{false};
+        bool begins_transaction{false};
         bool ends_transaction{false};
         bool guardable{false};
         std::shared_ptr<answer_note const> note; ///< it was sent edited
