@@ -60,7 +60,8 @@ awaitable<> client_session::wake_server(std::shared_ptr<client_session> self) {
 awaitable<> client_session::ask_and_go_on(std::shared_ptr<client_session> self) {
     auto& s = *self;
     auto const began = std::chrono::steady_clock::now();
-    auto given = co_await s.ask();
+    session::advice given;
+    if (!s.relay_.passes_over()) given = co_await s.ask(); // a message ahead of it has failed meanwhile: a Sync of pgmend's would end what the client's has to end
     s.asked_for_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
     if (!s.server_.is_open() || !s.client_.is_open()) {
         co_await finish(self);

@@ -311,6 +311,7 @@ bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) 
 
 void relay_machine::answer(advice given) {
     answer_ = std::move(given);
+    if (!passes_over()) answer_ = std::move(given); // else it is for nobody, and the next text is another one
     asking_ = false;
 }
 

@@ -1045,6 +1045,31 @@ TEST_CASE("a text that has to be asked about waits, with all behind it, in piece
     }
 }
 
+TEST_CASE("a text that waited to be asked about is passed over by the server, where what is ahead of it has failed meanwhile") {
+    checked_relay r;
+    r.in_transaction();
+    r.check.answers["SELECT email"].what = session::advice::kind_type::ask;
+    auto const ahead = parse("", "INSERT") + bind("") + execute();
+    auto const behind = parse("", "SELECT email") + bind("") + execute() + sync_message();
+    auto const both = ahead + behind;
+    auto const first = r.machine.on_client(both);
+    CHECK(first.forward == ahead);
+    REQUIRE(r.machine.asking());
+    CHECK_FALSE(r.machine.passes_over());
+    r.server(frame('1') + frame('2') + error({"C23505"}));
+    CHECK(r.machine.quiet());
+    CHECK(r.machine.passes_over()); // so that nobody asks: a Sync would end what the client's own has to end
+    r.machine.answer(edit_to("SELECT email_address AS email"));
+    CHECK(r.machine.on_client(behind).forward == behind);
+    r.server(ready('E'));
+    CHECK(r.take_client() == frame('1') + frame('2') + error({"C23505"}) + ready('E'));
+    r.client(query("ROLLBACK"));
+    r.server(complete("ROLLBACK") + ready());
+    (void)r.take_server();
+    r.client(query("SELECT other")); // what was answered then is for no other text
+    CHECK(r.take_server() == query("SELECT other"));
+}
+
 TEST_CASE("a text that is blocked fails with pgmend's error, and aborts a transaction block as any error") {
     checked_relay r;
     auto note = std::make_shared<session::answer_note>();

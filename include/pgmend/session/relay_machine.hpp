@@ -182,6 +182,8 @@ class relay_machine {
     [[nodiscard]] bool open() const { return open_; }
     /// The server passes over everything until the client's Sync.
     [[nodiscard]] bool discarding() const { return discarding_; }
+    /// Likewise, or pgmend does, since the server's error state has ended already.
+    [[nodiscard]] bool passes_over() const { return discarding_ || skip_to_sync_; }
     void answer(advice given);
 
     // ---- tier 2: after it failed
