@@ -156,3 +156,57 @@ def test_a_plan_made_for_another_role(client, postgres, database):
     assert denied is not None and denied.get("C") in ("42501", "42703")
     client.ask(query("RESET ROLE"))
     assert values(client.ask(query("SELECT email FROM users WHERE id = 1"))) == ["user1"]
+
+
+def run_of(sql: str, *bound: bytes) -> bytes:
+    return raw.parse(sql) + raw.bind(bound) + raw.execute()
+
+
+def same_answers(healer, postgres, database, *pieces: bytes) -> raw.Client:
+    """What the client is told, in one session with pgmend and in one without. Returns the former, which is still open."""
+    answers = []
+    for port in (postgres.port, healer.port):
+        one = raw.Client(port).log_in(user="postgres", database=database)
+        answers.append([raw.bytes_of(one.ask(piece)) for piece in pieces])
+        if port == postgres.port:
+            one.socket.close()
+    assert answers[1] == answers[0]
+    return one
+
+
+def test_what_fails_ahead_of_a_drifted_statement_in_a_pipeline_ends_it_as_ever(healer, client, postgres, database):
+    """The drifted one has to be asked about, and what goes ahead of it turns out to have failed: up to the client's Sync nothing happens any more."""
+    client.migrate()
+    harness.know(healer, database)
+    block = run_of("BEGIN") + run_of("INSERT INTO users (id) VALUES (1)") + run_of("INSERT INTO log SELECT 1 FROM users WHERE email IS NULL") + raw.SYNC
+    with same_answers(healer, postgres, database, block, query("SELECT 1"), query("ROLLBACK"), query("SELECT * FROM log")) as session:
+        # Nothing is left behind that a later block would stumble over.
+        session.ask(query("BEGIN"))
+        assert values(session.ask(query("SELECT id FROM users WHERE id = 4"))) == ["4"]
+        assert values(session.ask(query("SELECT email FROM users WHERE id = 4"))) == ["user4"]
+        assert [m.body for m in session.ask(query("COMMIT"))] == [b"COMMIT\0", b"I"]
+
+
+def test_a_block_begun_by_a_prepared_statement_is_known_as_one(healer, client, postgres, database):
+    """As pgjdbc does from the fifth transaction on: BEGIN and the first statement in one packet."""
+    client.ask(raw.parse("BEGIN", "begins") + raw.SYNC)
+    client.migrate()
+    harness.know(healer, database)
+    for n in range(2):
+        answer = client.ask(raw.bind(statement="begins") + raw.execute() + run_of("SELECT email FROM users WHERE id = $1", b"3") + raw.SYNC)
+        assert values(answer) == ["user3"] and answer[-1].body == b"T"
+        answer = client.ask(run_of("UPDATE users SET email = email || '!' WHERE id = $1", b"2") + raw.SYNC)
+        assert not raw.error_of(answer) and answer[-1].body == b"T"
+        client.ask(query("COMMIT"))
+    assert postgres.run("SELECT email_address FROM users WHERE id = 2", database=database) == [("user2!!",)]
+
+
+def test_a_statement_of_pgmends_that_was_cut_short_hinders_nothing(healer, client, postgres, database):
+    """Its name is still taken: what was cancelled has taken the Close behind it with it."""
+    client.migrate()
+    harness.know(healer, database)
+    client.ask(raw.parse("SELECT 1", "_pgmend_probe_2f6b9c") + raw.SYNC)
+    client.ask(query("BEGIN"))
+    assert values(client.ask(query("SELECT id FROM users WHERE id = 4"))) == ["4"]
+    assert values(client.ask(query("SELECT email FROM users WHERE id = 4"))) == ["user4"]
+    assert [m.body for m in client.ask(query("COMMIT"))] == [b"COMMIT\0", b"I"]

@@ -195,9 +195,8 @@ void heal_machine::find_repeated() {
 /// Out of the aborted state: what the request did is undone, what the transaction did before it stays.
 void heal_machine::begin_transaction_again(std::string& out, std::vector<expected_answer>& answers) {
     if (!request_.guarded || !aborted_) return;
-    (void)append_statement(out, roll_back_to_savepoint);
-    for (auto const kind : {request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close})
-        answers.push_back({kind, true, {}});
+    append_statement(out, roll_back_to_savepoint);
+    for (auto const kind : statement_answers) answers.push_back({kind, true, {}});
     aborted_ = false;
 }
 
@@ -215,7 +214,7 @@ std::string heal_machine::begin(bool for_rows) {
     aborted_ = request_.guarded;
     begin_transaction_again(out, answers);
     if (auto const begins = begun_block(); begins && (for_rows || possible_)) {
-        (void)append_statement(out, "ROLLBACK");
+        append_statement(out, "ROLLBACK");
         left_block_ = true;
         block_ = *begins;
     }
@@ -303,8 +302,8 @@ healing::question heal_machine::question() const {
     auto& error = question.error.emplace();
     error.sqlstate = error_.code;
     error.routine = error_.routine;
-    if (auto const* const sent = edited_text(); sent != nullptr && error.position) error.position = healing::original_position(sent->plan, sql_, *error.position);
     error.position = number(error_.position);
+    if (auto const* const sent = edited_text(); sent != nullptr && error.position) error.position = healing::original_position(sent->plan, sql_, *error.position);
     error.column = error_.column;
     error.table = error_.table;
     error.schema = error_.schema;
@@ -375,7 +374,7 @@ std::string heal_machine::describe() {
     if (parse_ == earlier && statement_name_.empty()) { // the text that is there may be an edited one
         wire::append_describe_statement(out, {});
     } else {
-        wire::append_parse(out, own_name, sent_text(), sent_types());
+        append_own_parse(out, sent_text(), sent_types());
         wire::append_describe_statement(out, own_name);
         wire::append_close_statement(out, own_name);
     }
@@ -388,7 +387,7 @@ std::string heal_machine::abort_again() {
     ready_pending_ = 1;
     aborted_ = true;
     std::string out;
-    if (left_block_) (void)append_statement(out, block_);
+    if (left_block_) append_statement(out, block_);
     wire::append_parse(out, own_name, "?", {}); // no grammar takes it
     wire::append_sync(out);
     return out;
@@ -466,8 +465,7 @@ retry_request heal_machine::as_it_was(prepare_again const* anew) {
     again.bytes.insert(0, ahead);
     auto note = std::make_shared<answer_note>();
     note->anew = std::make_shared<prepare_again const>(*anew);
-    std::vector<expected_answer> own;
-    for (auto const kind : prepare_anew_answers) own.push_back({kind, true, std::exchange(note, nullptr)});
+    auto const own = prepare_anew_answers(std::move(note));
     again.answers.insert(again.answers.begin(), own.begin(), own.end());
     return again;
 }
@@ -548,7 +546,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
     bool const prepared_ahead = parse_ == earlier || parse_ < request_.first;
     if (prepare_again && prepared_ahead) { // a failed Parse may have taken the unnamed one away
         (void)append_prepare_anew(again.bytes, statement_name_, sql, types);
-        for (auto const kind : prepare_anew_answers) expect_own(kind);
+        for (auto& it : prepare_anew_answers()) again.answers.push_back(std::move(it));
     }
     if (auto const ahead = unnamed_ahead(); ahead && !(prepare_again && prepared_ahead && statement_name_.empty())) {
         append_message(again.bytes, *ahead, sql, types);

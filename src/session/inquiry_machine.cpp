@@ -30,7 +30,7 @@ std::size_t inquiry_machine::originals() const { return asked_.confirm ? asked_.
 
 std::string inquiry_machine::begin() const {
     std::string out;
-    if (in_transaction_) (void)append_statement(out, set_savepoint);
+    if (in_transaction_) append_statement(out, set_savepoint);
     if (probing_) session_probe::append(out, {});
     if (verification_) {
         verification_->append(out);
@@ -40,14 +40,14 @@ std::string inquiry_machine::begin() const {
     }
     wire::append_sync(out);
     for (std::size_t i = 0; i < originals(); ++i) {
-        if (in_transaction_) (void)append_statement(out, roll_back_to_savepoint);
-        wire::append_parse(out, own_name, asked_.confirm->refused_originals[i], parameter_types_);
+        if (in_transaction_) append_statement(out, roll_back_to_savepoint);
+        append_own_parse(out, asked_.confirm->refused_originals[i], parameter_types_);
         wire::append_close_statement(out, own_name);
         wire::append_sync(out);
     }
     if (in_transaction_) {
-        (void)append_statement(out, roll_back_to_savepoint);
-        (void)append_statement(out, release_savepoint);
+        append_statement(out, roll_back_to_savepoint);
+        append_statement(out, release_savepoint);
         wire::append_sync(out);
     }
     return out;

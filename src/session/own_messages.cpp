@@ -3,29 +3,41 @@
 #include "pgmend/healing/premise.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
+#include <utility>
+
 namespace pgmend::session {
 
-std::size_t append_statement(std::string& out, base::byte_view sql) {
-    wire::append_parse(out, own_name, sql, {});
+void append_own_parse(std::string& out, base::byte_view sql, std::vector<std::uint32_t> const& types) {
+    wire::append_close_statement(out, own_name);
+    wire::append_parse(out, own_name, sql, types);
+}
+
+void append_statement(std::string& out, base::byte_view sql) {
+    append_own_parse(out, sql, {});
     wire::append_bind(out, own_name, own_name, {});
     wire::append_execute(out, own_name);
     wire::append_close_portal(out, own_name);
     wire::append_close_statement(out, own_name);
-    return 5;
 }
 
 void expect_statement(answer_queue& queue) {
-    for (auto const kind : {request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close})
-        queue.push({kind, true, {}});
+    for (auto const kind : statement_answers) queue.push({kind, true, {}});
 }
 
 std::size_t append_prepare_anew(std::string& out, base::byte_view statement, base::byte_view sql, std::vector<std::uint32_t> const& types) {
-    wire::append_parse(out, own_name, sql, types);
+    append_own_parse(out, sql, types);
     wire::append_close_statement(out, own_name);
     wire::append_close_statement(out, statement);
     auto const begin = out.size();
     wire::append_parse(out, statement, sql, types);
     return begin;
+}
+
+std::vector<expected_answer> prepare_anew_answers(std::shared_ptr<answer_note const> note) {
+    std::vector<expected_answer> out;
+    for (auto const kind : {request_kind::close, request_kind::parse, request_kind::close, request_kind::close, request_kind::parse})
+        out.push_back({kind, true, kind == request_kind::parse ? std::exchange(note, nullptr) : nullptr});
+    return out;
 }
 
 void append_premise_statement(std::string& out) {

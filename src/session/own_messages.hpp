@@ -19,9 +19,14 @@ inline constexpr base::byte_view set_savepoint = "SAVEPOINT _pgmend_savepoint_2f
 inline constexpr base::byte_view release_savepoint = "RELEASE SAVEPOINT _pgmend_savepoint_2f6b9c";
 inline constexpr base::byte_view roll_back_to_savepoint = "ROLLBACK TO SAVEPOINT _pgmend_savepoint_2f6b9c";
 
-/// Parse, Bind, Execute and Close of a statement without parameters: extended messages, because a Query would destroy the
-/// client's unnamed statement. Returns how many messages with an answer that are.
-std::size_t append_statement(std::string& out, base::byte_view sql);
+/// Prepares `own_name`: Close and Parse. What failed when it was executed (a timeout, a cancel, a savepoint that is gone) has taken the Close behind it
+/// with it, and the name would be taken for the rest of the session.
+void append_own_parse(std::string& out, base::byte_view sql, std::vector<std::uint32_t> const& types);
+
+/// Prepares, executes and closes a statement without parameters: extended messages, because a Query would destroy the
+/// client's unnamed statement.
+void append_statement(std::string& out, base::byte_view sql);
+inline constexpr request_kind statement_answers[] = {request_kind::close, request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close};
 
 /// Their entries in the queue.
 void expect_statement(answer_queue& queue);
@@ -29,7 +34,8 @@ void expect_statement(answer_queue& queue);
 /// Prepares a statement anew under its name. Where PostgreSQL refuses the text, what the name stands for stays: the text is tried under a name of pgmend's
 /// first, and what that locks stays locked. Returns where the Parse under that name begins in `out`.
 std::size_t append_prepare_anew(std::string& out, base::byte_view statement, base::byte_view sql, std::vector<std::uint32_t> const& types);
-inline constexpr request_kind prepare_anew_answers[] = {request_kind::parse, request_kind::close, request_kind::close, request_kind::parse};
+/// `note` is of the first Parse: if any, this one is refused.
+[[nodiscard]] std::vector<expected_answer> prepare_anew_answers(std::shared_ptr<answer_note const> note = nullptr);
 
 /// healing::premise_sql under `own_premise`, whether it is there already or not: Close and Parse.
 void append_premise_statement(std::string& out);

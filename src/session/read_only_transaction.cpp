@@ -370,7 +370,7 @@ bool own_answer::add(base::byte_view frame) {
 
 std::string position_question() {
     std::string out;
-    (void)append_statement(out, "SELECT at, pg_catalog.current_setting('default_transaction_isolation'), pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.>=) at"
+    append_statement(out, "SELECT at, pg_catalog.current_setting('default_transaction_isolation'), pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.>=) at"
                                 " FROM (SELECT pg_catalog.pg_current_wal_insert_lsn() AS at OFFSET 0) AS x");
     wire::append_sync(out);
     return out;

@@ -77,7 +77,7 @@ std::string relation_glimpse::begin() const {
     std::string out;
     auto const names = array_of(names_);
     base::byte_view const parameters[] = {names};
-    wire::append_parse(out, own_name, relations_sql, {});
+    append_own_parse(out, relations_sql, {});
     wire::append_bind(out, own_name, own_name, parameters);
     wire::append_execute(out, own_name);
     wire::append_close_portal(out, own_name);

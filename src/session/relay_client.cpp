@@ -310,9 +310,8 @@ bool relay_machine::ask(wire::frame_header const& header, base::byte_view body) 
 }
 
 void relay_machine::answer(advice given) {
-    answer_ = std::move(given);
-    if (!passes_over()) answer_ = std::move(given); // else it is for nobody, and the next text is another one
     asking_ = false;
+    if (!passes_over()) answer_ = std::move(given); // else it is for nobody, and the next text is another one
 }
 
 /// Whether a statement of the request that begins here is bound with what may be the old name of a label, as far as that can be seen: where the client waits for
@@ -346,12 +345,12 @@ bool relay_machine::may_bind_old_label(base::byte_view request) const {
 /// A savepoint of pgmend's that has served its purpose, and a new one: into the same packet as the request.
 void relay_machine::put_ahead(advice const& given) {
     if (savepoint_set_ && !given.ends_transaction) {
-        (void)append_statement(out_, release_savepoint);
+        append_statement(out_, release_savepoint);
         expect_statement(queue_);
         savepoint_set_ = false;
     }
     if (given.guard) {
-        (void)append_statement(out_, set_savepoint);
+        append_statement(out_, set_savepoint);
         expect_statement(queue_);
         savepoint_set_ = request_guarded_ = true;
         token_ = given.token;
@@ -365,9 +364,9 @@ void relay_machine::prepare_anew(base::byte_view bind, std::shared_ptr<prepare_a
     auto const statement = in.text();
     auto const begin = append_prepare_anew(out_, statement, what->sql, what->types);
     if (memory_ != nullptr) memory_->prepared_anew(base::byte_view{out_}.substr(begin));
-    auto note = std::make_shared<answer_note>(); // of the first Parse: if any, this one is refused
+    auto note = std::make_shared<answer_note>();
     note->anew = std::move(what);
-    for (auto const kind : prepare_anew_answers) queue_.push({kind, true, std::exchange(note, nullptr)});
+    for (auto& it : prepare_anew_answers(std::move(note))) queue_.push(std::move(it));
 }
 
 void relay_machine::append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note) {

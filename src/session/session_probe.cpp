@@ -80,7 +80,7 @@ constexpr auto not_understood = "the server's answer is not understood";
 
 void session_probe::append(std::string& out, base::byte_view prepared) {
     base::byte_view const parameters[] = {prepared};
-    wire::append_parse(out, own_name, probe_sql, {});
+    append_own_parse(out, probe_sql, {});
     wire::append_bind(out, own_name, own_name, parameters);
     wire::append_execute(out, own_name);
     wire::append_close_portal(out, own_name);

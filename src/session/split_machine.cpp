@@ -59,8 +59,8 @@ split_machine::~split_machine() = default;
 
 std::string split_machine::begin() {
     std::string out;
-    (void)append_statement(out, in_transaction_ ? set_outer : base::byte_view{"BEGIN"});
-    (void)append_statement(out, question_about(table_));
+    append_statement(out, in_transaction_ ? set_outer : base::byte_view{"BEGIN"});
+    append_statement(out, question_about(table_));
     rows_->append_question(out);
     wire::append_sync(out);
     auto const count = rows_->count();
@@ -73,8 +73,8 @@ std::string split_machine::undo_part() {
     std::string out;
     if (!std::exchange(undo_, false)) return out;
     append_tidying(out);
-    (void)append_statement(out, back_to_inner);
-    (void)append_statement(out, release_inner);
+    append_statement(out, back_to_inner);
+    append_statement(out, release_inner);
     return out;
 }
 
@@ -84,14 +84,14 @@ std::string split_machine::next() {
     if (!left_.empty()) {
         phase_ = phase::trying;
         auto const [first, last] = left_.back();
-        (void)append_statement(out, set_inner);
+        append_statement(out, set_inner);
         rows_->append_trial(out, first, last);
-        (void)append_statement(out, release_inner);
+        append_statement(out, release_inner);
     } else if (!std::exchange(named_, true) && !(asked_types_ = rows_->types_to_name()).empty()) {
         phase_ = phase::naming;
         std::string sql = "SELECT ";
         for (auto const it : asked_types_) sql += fmt::format("{}pg_catalog.format_type({}, -1)", it == asked_types_.front() ? "" : ", ", it);
-        (void)append_statement(out, sql);
+        append_statement(out, sql);
     } else {
         if (std::exchange(worded_, true) || !rows_->append_wording(out)) return end();
         phase_ = phase::wording;
@@ -105,10 +105,10 @@ std::string split_machine::end() {
     std::string out;
     append_tidying(out);
     if (in_transaction_) {
-        (void)append_statement(out, back_to_outer);
-        (void)append_statement(out, release_outer);
+        append_statement(out, back_to_outer);
+        append_statement(out, release_outer);
     } else {
-        (void)append_statement(out, "ROLLBACK");
+        append_statement(out, "ROLLBACK");
     }
     wire::append_sync(out);
     return out;

@@ -127,7 +127,7 @@ std::string words_of(catalog::oid type, std::size_t number) {
 }
 
 /// Numbers with all of their digits, whatever the session's setting; it goes with the trial.
-void append_exact_numbers(std::string& out) { (void)append_statement(out, "SET LOCAL extra_float_digits = 3"); }
+void append_exact_numbers(std::string& out) { append_statement(out, "SET LOCAL extra_float_digits = 3"); }
 
 class statement_rows final : public tried_rows {
   public:
@@ -179,7 +179,7 @@ class statement_rows final : public tried_rows {
     [[nodiscard]] std::size_t count() const override { return rows_.rows.size(); }
     void append_question(std::string& out) const override {
         if (!any_parameters_) return;
-        wire::append_parse(out, own_name, statement_.sql, statement_.types);
+        append_own_parse(out, statement_.sql, statement_.types);
         wire::append_describe_statement(out, own_name);
         wire::append_close_statement(out, own_name);
     }
@@ -187,7 +187,7 @@ class statement_rows final : public tried_rows {
     void on_types(base::byte_view description) override { types_ = read_types(description); }
 
     void append_trial(std::string& out, std::size_t first, std::size_t last) const override {
-        wire::append_parse(out, own_name, rows_alone(statement_.sql, rows_, first, last), types_ ? *types_ : std::vector<std::uint32_t>{});
+        append_own_parse(out, rows_alone(statement_.sql, rows_, first, last), types_ ? *types_ : std::vector<std::uint32_t>{});
         append_values(out, first, last);
         append_execution(out);
     }
@@ -211,7 +211,7 @@ class statement_rows final : public tried_rows {
             if (!std::exchange(any, true)) append_exact_numbers(out);
             std::string sql = "SELECT ";
             for (auto const n : it.asked) sql += fmt::format("{}{}", n == it.asked.front() ? "" : ", ", n <= types_->size() ? words_of((*types_)[n - 1], n) : "NULL");
-            wire::append_parse(out, own_name, sql, *types_);
+            append_own_parse(out, sql, *types_);
             append_values(out, number, number + 1);
             append_execution(out);
         }
@@ -296,7 +296,7 @@ class pipeline_rows final : public tried_rows {
     void append_trial(std::string& out, std::size_t first, std::size_t last) const override {
         for (auto i = first; i < last; ++i) {
             auto const& row = rows_.rows[i];
-            wire::append_parse(out, own_name, row.sql, row.types);
+            append_own_parse(out, row.sql, row.types);
             if (last - first == 1) wire::append_describe_statement(out, own_name); // its values may have to be put into words
             append_own_bind(out, row.bound.parameters);
             append_execution(out);
@@ -320,7 +320,7 @@ class pipeline_rows final : public tried_rows {
             if (!std::exchange(any, true)) append_exact_numbers(out);
             std::string sql = "SELECT ";
             for (std::size_t i = 0; i < it.types.size(); ++i) sql += fmt::format("{}{}", i == 0 ? "" : ", ", words_of(it.types[i], i + 1));
-            wire::append_parse(out, own_name, sql, it.types);
+            append_own_parse(out, sql, it.types);
             append_own_bind(out, rows_.rows[number].bound.parameters);
             append_execution(out);
         }

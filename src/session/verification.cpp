@@ -26,7 +26,7 @@ void verification::append(std::string& out) const {
     auto const& types = plan_.parameter_types ? *plan_.parameter_types : parameter_types_;
     for (auto const& statement : plan_.healed) {
         auto const text = base::byte_view{plan_.sql}.substr(statement.begin, statement.end - statement.begin);
-        wire::append_parse(out, own_name, text, types);
+        append_own_parse(out, text, types);
         wire::append_describe_statement(out, own_name);
         wire::append_close_statement(out, own_name);
     }
@@ -35,7 +35,7 @@ void verification::append(std::string& out) const {
     append_premise(out, plan_.premise);
 }
 
-std::size_t verification::closes() const { return plan_.healed.size() + (plan_.premise.empty() ? 0 : 2); }
+std::size_t verification::closes() const { return 2 * plan_.healed.size() + (plan_.premise.empty() ? 0 : 2); }
 
 std::optional<std::string> verification::on_description(char type, base::byte_view body) {
     if (complete()) return "the server described more statements than there are";

@@ -52,6 +52,7 @@ inline constexpr std::string_view own_name = "_pgmend_probe_2f6b9c";
 /// As pgmend prepares a statement anew: tried under a name of its own first, since what is refused must not take away what there was.
 inline std::string prepare_anew(std::string_view name, std::string_view sql, std::vector<std::uint32_t> const& types = {}) {
     std::string out;
+    wire::append_close_statement(out, own_name);
     wire::append_parse(out, own_name, sql, types);
     wire::append_close_statement(out, own_name);
     wire::append_close_statement(out, name);

@@ -565,7 +565,7 @@ std::string wire_describe() {
 }
 
 /// What the server answers to a statement of pgmend's own.
-auto const own_done = frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
+auto const own_done = frame('3') + frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
 
 std::size_t count_of(std::string const& text, std::string_view part) {
     std::size_t count = 0;
@@ -723,7 +723,7 @@ TEST_CASE("a Bind whose premise does not hold is sent again behind a Parse of wh
     CHECK(again.bytes == prepare_anew("premised", "SELECT email") + request);
     r.to_client += r.machine.begin_retry(again, {});
     // It fails as it did when it was healed, and may be healed again.
-    r.server(frame('1') + frame('3') + frame('3') + frame('1') + error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
+    r.server(frame('3') + frame('1') + frame('3') + frame('3') + frame('1') + error({"C42703", "P8", "RerrorMissingColumn"}) + ready());
     CHECK(r.machine.holding());
     CHECK(r.machine.held().premise_broken.empty());
 }
@@ -885,7 +885,7 @@ TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and o
         checked_relay r;
         r.client(sent);
         CHECK(r.take_server() == prepare_anew("outdated", "SELECT email", {23}) + sent);
-        r.server(frame('1') + frame('3') + frame('3') + frame('1') + frame('2') + complete("SELECT 1") + ready());
+        r.server(frame('3') + frame('1') + frame('3') + frame('3') + frame('1') + frame('2') + complete("SELECT 1") + ready());
         CHECK(r.take_client() == frame('2') + complete("SELECT 1") + ready());
         CHECK(r.machine.idle());
     }
@@ -893,7 +893,7 @@ TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and o
         checked_relay r;
         r.client(sent);
         (void)r.take_server();
-        r.server(error({"C42703", "P8"}) + ready());
+        r.server(frame('3') + error({"C42703", "P8"}) + ready());
         REQUIRE(r.machine.holding());
         CHECK(r.machine.held().failed == 0);
         session::heal_machine machine{r.machine.held(), {}};
@@ -1466,7 +1466,7 @@ TEST_CASE("behind the savepoint of a long text the next one finds it, where the 
     splitting_early rules;
     relay r;
     r.machine.configure({true, 1000, 200000}, &rules);
-    auto const own = frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
+    auto const own = frame('3') + frame('1') + frame('2') + complete("SAVEPOINT") + frame('3') + frame('3');
     r.client(query("BEGIN"));
     r.server(complete("BEGIN") + ready('T'));
     (void)r.take_server();
