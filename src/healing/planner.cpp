@@ -246,6 +246,9 @@ verdict search::combine(sql::parsed_text const& text, std::vector<std::pair<std:
         made.edits.insert(made.edits.end(), heal.edits.begin(), heal.edits.end());
         made.losses.insert(made.losses.end(), heal.losses.begin(), heal.losses.end());
         if (heal.parameter_types) made.parameter_types = heal.parameter_types;
+        if (auto const& named = heal.meant.index_name) {
+            made.fails_first = made.fails_first || std::any_of(heal.edits.begin(), heal.edits.end(), [&](edit const& it) { return it.begin == named->at && it.end == named->at; });
+        }
         add_new(approval, heal.approval);
         writes = writes || heal.meant.writes;
         if (!heal.note.empty()) note += (note.empty() ? "" : "; ") + heal.note;

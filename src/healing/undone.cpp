@@ -33,9 +33,10 @@ struct hidden_code {
     bool in_writes{false}; ///< by triggers, rules, defaults and constraints too
 };
 
+constexpr catalog::oid event_trigger = 3838; // runs for DDL only
+
 hidden_code hidden_in(catalog::snapshot const& schema) {
     constexpr catalog::oid trigger = 2279;
-    constexpr catalog::oid event_trigger = 3838; // runs for DDL only
     hidden_code found;
     for (auto const& function : schema.functions()) {
         if (function->volatility != 'v' || function->result == event_trigger) continue;
@@ -89,6 +90,13 @@ bool undone_by_rollback(std::string_view text, catalog::snapshot const& schema) 
     }
     auto const hidden = hidden_in(schema);
     return shows_all_it_does(text, hidden) && !sql::mentions(text, opaque_relations(schema, hidden));
+}
+
+bool may_have_event_triggers(catalog::snapshot const& schema) {
+    auto const& all = schema.functions();
+    return std::any_of(all.begin(), all.end(), [](auto const& it) {
+        return it->result == event_trigger && !(it->schema == "pgmend" && it->name == "notify_of_change"); // at the end of a command
+    });
 }
 
 } // namespace pgmend::healing

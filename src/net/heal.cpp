@@ -248,7 +248,9 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
         if (!schema.schema) co_return false;
     }
     heal.may_run_again = std::all_of(machine.repeated().begin(), machine.repeated().end(), [&](auto const text) {
-        return (!machine.block().empty() && text == machine.block()) || healing::undone_by_rollback(text, schema.schema->current());
+        auto const& now = schema.schema->current();
+        return (!machine.block().empty() && text == machine.block()) || healing::undone_by_rollback(text, now) ||
+               (machine.ran_triggers_only(text) && !healing::may_have_event_triggers(now));
     });
     static constexpr auto would_run_again = "a statement that ran before it in the same request may have done what a rollback does not undo";
     if (machine.is_of_parameter()) {
@@ -289,6 +291,10 @@ awaitable<bool> client_session::plan_and_verify(healing_under_way& heal) {
     }
     heal.drifted = true;
     heal.plan = std::move(std::get<healing::plan>(verdict));
+    if (heal.plan.fails_first && machine.statement() && !machine.statement()->empty()) { // it would have to be prepared again, each time, whatever becomes of it
+        heal.reason = "CREATE INDEX without a name, in a prepared statement that has one";
+        co_return false;
+    }
     heal.planned = true;
     if (!co_await verify(heal, schema.schema->current())) co_return false;
     heal.reason.clear();

@@ -51,6 +51,18 @@ bool did_nothing(base::byte_view sql) {
     return facts.kind() == kind::copy || facts.kind() == kind::lock || sql::is_word(sql, sql::scan(sql).tokens.front(), "truncate");
 }
 
+/// Likewise, of what event triggers run at.
+bool did_nothing_itself(base::byte_view sql, base::byte_view routine) {
+    auto const facts = sql::classify(sql);
+    auto const tokens = sql::scan(sql).tokens;
+    if (facts.statements.size() != 1 || tokens.size() < 3) return false;
+    auto const is = [&](std::size_t i, std::string_view word) { return sql::is_word(sql, tokens[i], word); };
+    if (is(0, "refresh")) return routine == "RangeVarGetRelidExtended";
+    // A constant expression of an index may be computed ahead of a look at its next column.
+    return is(0, "create") && (is(1, "index") || (is(1, "unique") && is(2, "index"))) &&
+           (routine == "RangeVarGetRelidExtended" || routine == "errorMissingColumn" || (routine == "ComputeIndexAttrs" && facts.statements.front().functions.empty()));
+}
+
 /// A Bind's body again, with NULL for these parameters.
 std::optional<std::string> with_nulls(base::byte_view bind, std::vector<std::uint32_t> const& nulled) {
     std::vector<wire::other_value> others;
@@ -188,6 +200,12 @@ void heal_machine::find_repeated() {
         (void)text.text();
         repeated_.push_back(text.text());
     }
+}
+
+bool heal_machine::ran_triggers_only(base::byte_view text) const {
+    bool const itself = parse_ == earlier ? repeats_itself_ && !did_something_ : bind_ != earlier;
+    auto const times = std::count_if(repeated_.begin(), repeated_.end(), [&](base::byte_view it) { return it.data() == sql_.data(); });
+    return itself && text.data() == sql_.data() && times == 1 && did_nothing_itself(text, error_.routine);
 }
 
 // ------------------------------------------------------------------------------------ the conversation

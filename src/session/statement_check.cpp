@@ -33,6 +33,9 @@ bool path_has_changed(healing::session_view const& view, catalog::touched const&
     return by.any_of(names);
 }
 
+/// Outside of a transaction block.
+bool fails_first(opinion const& it) { return it.kind == opinion::kind_type::heal && it.text->plan.fails_first; }
+
 } // namespace
 
 bool statement_check::active(bool in_transaction) {
@@ -286,7 +289,8 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
         std::vector<catalog::oid> const declared(types.begin(), types.end());
         auto const view = view_number();
         auto* const it = view == 0 ? nullptr : judge_->known(text, view, declared);
-        bool const used = it != nullptr && it->kind == opinion::kind_type::heal && judge_->settings().healing_mode == healing::mode::heal;
+        bool const waits = it != nullptr && fails_first(*it) && !in_transaction;
+        bool const used = it != nullptr && it->kind == opinion::kind_type::heal && judge_->settings().healing_mode == healing::mode::heal && !waits;
         bool const settled = it != nullptr && (!used || (it->verified && view_ && !judge_->views_do_not_last()));
         bool const fresh = settled && (!used || is_fresh(*it));
         // A Query that is more than rows could not be sent as extended messages.
@@ -296,7 +300,9 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
             given.premise = ask_of_premise();
             it->confirmed = clock_();
         }
-        if (fresh || asks) {
+        if (waits) {
+            given.what = advice::kind_type::pass;
+        } else if (fresh || asks) {
             auto const more = advice_of(text, *it);
             given.what = more.what;
             given.note = more.note;
@@ -436,6 +442,7 @@ statement_check::need statement_check::consider(base::byte_view sql, std::vector
     if (guessed) asked_number_ = judge_->number_of({{"pg_catalog", who_.user, "public"}, {}, client_encoding_, standard_conforming_strings_, who_.user}, circumstances());
     auto* it = judge_->known(text, asked_number_, types);
     if (it == nullptr) it = &judge_->judge(text, asked_number_, types, circumstances());
+    if (fails_first(*it) && !asked_in_transaction_) return {.given = settle(text, {}), .verify = nullptr, .confirm = nullptr};
     if (it->kind != opinion::kind_type::heal || judge_->settings().healing_mode != healing::mode::heal) {
         if (guessed) return {.given = {}, .probe = true, .verify = nullptr, .confirm = nullptr};
         return {.given = settle(text, advice_of(text, *it)), .verify = nullptr, .confirm = nullptr};

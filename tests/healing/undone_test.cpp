@@ -67,3 +67,10 @@ TEST_CASE("trigger functions run for writes only") {
     CHECK(healing::undone_by_rollback("SELECT 1 ### 2", code));
     CHECK_FALSE(healing::undone_by_rollback("UPDATE users SET id = 1", code));
 }
+
+TEST_CASE("event triggers may do something ahead of a definition, but for the one that tells pgmend of it") {
+    auto own = function("notify_of_change", 'v', event_trigger);
+    own.schema = "pgmend";
+    CHECK_FALSE(healing::may_have_event_triggers(schema({own, function("adds", 'v', integer)})));
+    CHECK(healing::may_have_event_triggers(schema({own, function("notify_of_change", 'v', event_trigger)})));
+}

@@ -83,6 +83,9 @@ struct plan {
     std::vector<loss> losses;
     std::vector<std::uint32_t> nulled; ///< parameters, ascending, that the edited text has no use for: Bind shall have NULL for them
     bool once{false}; ///< for this execution alone: neither kept nor run again
+    /// It may fail by a name that the client has not written (an index's, that is taken). Outside of a transaction block it is used once the original has
+    /// failed, each time: then the client gets that one's error.
+    bool fails_first{false};
     /// Parameters of `premise_sql`: what has to be true of the catalog for the healed text to mean what the original meant, and for PostgreSQL to refuse
     /// the original. None: it cannot be asked so.
     std::vector<std::string> premise;
@@ -90,7 +93,7 @@ struct plan {
 
     bool operator==(plan const&) const = default;
     [[nodiscard]] bool writes() const;
-    [[nodiscard]] bool for_once() const { return once || !losses.empty(); }
+    [[nodiscard]] bool for_once() const { return once || fails_first || !losses.empty(); }
 };
 
 /// Stable words for logs and metrics.

@@ -13,4 +13,7 @@ namespace pgmend::healing {
 /// writes, and what mentions a view, may have done anything. Texts that cannot be read: false.
 [[nodiscard]] bool undone_by_rollback(std::string_view text, catalog::snapshot const& schema);
 
+/// Whether there is a function for event triggers, but for the one that `pgmend install` makes: DDL may run it ahead of everything else.
+[[nodiscard]] bool may_have_event_triggers(catalog::snapshot const& schema);
+
 } // namespace pgmend::healing

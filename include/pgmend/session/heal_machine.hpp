@@ -60,6 +60,8 @@ class heal_machine {
     [[nodiscard]] healing::session_view const& view() const { return probe_.view(); }
     /// The statements that ran before the failed one, in this request, and were rolled back: they would run again.
     [[nodiscard]] std::vector<base::byte_view> const& repeated() const { return repeated_; }
+    /// Of one of those: it is what failed, when it was executed, and ahead of that failure nothing but event triggers can have done anything.
+    [[nodiscard]] bool ran_triggers_only(base::byte_view text) const;
     /// What began the transaction block that begin() has left; empty: none was left. It is among repeated(), and begins the block again.
     [[nodiscard]] base::byte_view block() const { return block_; }
 
