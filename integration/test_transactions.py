@@ -201,6 +201,25 @@ def test_a_block_begun_by_a_prepared_statement_is_known_as_one(healer, client, p
     assert postgres.run("SELECT email_address FROM users WHERE id = 2", database=database) == [("user2!!",)]
 
 
+@pytest.mark.parametrize("seen", (True, False), ids=("seen", "not seen"))
+def test_a_block_begun_by_a_prepared_statement_may_begin_again(healer, client, postgres, database, seen):
+    """The failed statement was prepared before the migration, too, and fails when it is bound."""
+    client.ask(raw.parse("BEGIN READ ONLY", "begins") + raw.parse("SELECT email FROM users WHERE id = $1", "s1") + raw.SYNC)
+    request = raw.bind(statement="begins") + raw.execute() + raw.bind((b"3",), statement="s1") + raw.execute() + raw.SYNC
+    assert values(client.ask(request)) == ["user3"]
+    client.ask(query("COMMIT"))
+    client.migrate()
+    for migration in ("SELECT 1", "ALTER TABLE users RENAME TO people", "ALTER TABLE people RENAME COLUMN email_address TO mail"):
+        postgres.run(migration, database=database)
+        if seen:
+            harness.know(healer, database)
+        for _ in range(2):
+            answer = client.ask(request)
+            assert values(answer) == ["user3"] and answer[-1].body == b"T"
+            assert raw.error_of(client.ask(query("INSERT INTO log VALUES (1)"))).get("C") == "25006"  # the block is READ ONLY still
+            client.ask(query("ROLLBACK"))
+
+
 def test_a_statement_of_pgmends_that_was_cut_short_hinders_nothing(healer, client, postgres, database):
     """Its name is still taken: what was cancelled has taken the Close behind it with it."""
     client.migrate()

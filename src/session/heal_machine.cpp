@@ -191,6 +191,11 @@ void heal_machine::find_repeated() {
         (void)in.text();
         auto const name = in.text();
         auto const parse = newest(messages_, i, 'P', name);
+        // That it has begun a block the server has said, too.
+        if (!parse && request_.opened && !name.empty() && name == request_.begins.statement) {
+            repeated_.push_back(request_.begins.sql);
+            continue;
+        }
         bool const itself = !parse && parse_ == earlier && name == statement_name_ && !name.empty(); // executemany() of what was prepared before: the probe tells its text
         repeats_itself_ = repeats_itself_ || itself;
         did_something_ = did_something_ || itself;

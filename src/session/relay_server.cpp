@@ -221,6 +221,21 @@ void relay_machine::note_finished(base::byte_view tag) {
     for (int i = 0; i < telemetry::counted_times; ++i) meter_.finished(tag, retried_text_ ? 2 : edited ? 1 : 0, finished_us_ - began);
 }
 
+/// pgjdbc prepares its BEGIN, too, and binds it ahead of a block's first statement.
+failed_request::earlier_begin relay_machine::find_begin() const {
+    if (preflight_ == nullptr) return {};
+    auto const messages = messages_of(request_);
+    for (std::uint32_t i = 0; i < std::min<std::size_t>(answered_, messages.size()); ++i) {
+        if (messages[i][0] != 'B') continue;
+        wire::cursor in{messages[i].substr(wire::header_bytes)};
+        (void)in.text();
+        auto const statement = in.text();
+        if (!in.ok() || statement.empty() || newest(messages, i, 'P', statement)) continue;
+        if (auto const sql = preflight_->begins(statement); !sql.empty()) return {std::string{statement}, std::string{sql}};
+    }
+    return {};
+}
+
 void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool may_go_on, std::uint32_t passed_on) {
     held_.anew = queue_.front().own && queue_.front().note ? queue_.front().note->anew : nullptr;
     while (!queue_.empty() && queue_.front().own) queue_.pop();
@@ -232,6 +247,7 @@ void relay_machine::hold(base::byte_view frame, base::byte_view prefix, bool may
     held_.unnamed = unnamed_is_new_ ? std::string{} : unnamed_;
     held_.request = request_;
     held_.failed = answered_;
+    held_.begins = find_begin();
     held_.first = std::min(first_effect_, answered_);
     held_.edits = request_edits_;
     held_.text_begun = queue_.front().kind == request_kind::query && first_effect_ != nothing;

@@ -1,5 +1,6 @@
 #include "pgmend/session/statement_check.hpp"
 
+#include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
@@ -129,6 +130,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     made.changes_session = text.changes_session;
     made.controls_transaction = text.controls_transaction;
     made.begins_transaction = text.begins_transaction;
+    if (text.begins_transaction && begins_block(text.text)) made.begins = text.text;
     made.ends_transaction = text.ends_transaction;
     made.guardable = text.guardable;
     made.splits = splits(text);
@@ -328,6 +330,11 @@ void statement_check::prepared_unseen(base::byte_view sql, base::byte_view state
 /// One that was sent edited may still be there, and its answers have to be known for edited ones.
 void statement_check::closed(base::byte_view statement) {
     if (auto const found = prepared_.find(std::string{statement}); found != prepared_.end() && !found->second.note) prepared_.erase(found);
+}
+
+base::byte_view statement_check::begins(base::byte_view statement) const {
+    auto const found = prepared_.find(std::string{statement});
+    return found != prepared_.end() ? base::byte_view{found->second.begins} : base::byte_view{};
 }
 
 advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction, bool alone) {

@@ -191,6 +191,25 @@ TEST_CASE("values are bound otherwise to what the server was sent, not to what t
     CHECK_FALSE(again.edited);
 }
 
+TEST_CASE("a block may have been begun by a statement that an earlier request prepared") {
+    auto const asked = bind("begins") + execute() + bind("s1") + execute() + sync_message();
+    auto request = failed(asked);
+    request.failed = 2;
+    CHECK_FALSE(heal_machine{request, {}}.possible());
+    request.begins = {"begins", "BEGIN READ ONLY"};
+    CHECK_FALSE(heal_machine{request, {}}.possible()); // the server knows of no block
+    request.opened = true;
+    heal_machine machine{request, {}};
+    REQUIRE(machine.possible());
+    CHECK(machine.begin().find("ROLLBACK") != std::string::npos);
+    CHECK(machine.block() == "BEGIN READ ONLY");
+    REQUIRE(feed(machine, frame('3') + frame('1') + frame('2') + complete("ROLLBACK") + frame('3') + frame('3') + probe_answer +
+                              data_row({"3", "0", "SELECT email FROM users", "{}"}) + probe_end) == step::probed);
+    (void)machine.verify(plan_for("SELECT email_address AS email FROM users"));
+    REQUIRE(feed(machine, verified) == step::verified);
+    CHECK(machine.retry().bytes == prepare_anew("s1", "SELECT email_address AS email FROM users") + asked);
+}
+
 TEST_CASE("an error about what was sent edited is asked about at its place in the client's own text") {
     auto const sql = "SELECT email FROM users"s;
     auto request = failed(query(sql));

@@ -225,6 +225,9 @@ TEST_CASE("a block is begun by a BEGIN that was prepared before, too") {
     f.check.prepared_unseen("COMMIT", "ends");
     f.migrate("ALTER TABLE orders RENAME COLUMN note TO remark");
     REQUIRE(f.check.active(false));
+    f.check.prepared_unseen("BEGIN; SELECT 1", "more");
+    CHECK(f.check.begins("begins") == "BEGIN");
+    for (auto const* other : {"ends", "more", "unknown"}) CHECK(f.check.begins(other).empty());
     (void)f.check.look_at_bind("begins", false, true);
     CHECK(f.check.begun());
     (void)f.check.look_at_bind("ends", false, false);

@@ -64,6 +64,9 @@ class preflight {
     /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
     [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) = 0;
 
+    /// The text of a statement that an earlier request prepared, if all it does is to begin a transaction block, as far as is known; else empty. Until the next call.
+    [[nodiscard]] virtual base::byte_view begins(base::byte_view /*statement*/) const { return {}; }
+
     /// Whether labels of enums were renamed: then a value fails that is bound under the old name, each time, whatever is known of its statement.
     [[nodiscard]] virtual bool has_old_labels() const { return false; }
     /// Whether a value of this Bind (its body) may be such a one.

@@ -48,6 +48,12 @@ struct failed_request {
     std::string premise_broken;
     /// The Bind that failed is of a statement which an earlier request prepared, and which should have been prepared from this ahead of it: that failed. Or null.
     std::shared_ptr<prepare_again const> anew;
+    /// A statement that an earlier request prepared, and that this one executes ahead of the failure: all it does is to begin a transaction block, as far as is known.
+    struct earlier_begin {
+        std::string statement; ///< empty: there is none
+        std::string sql;
+    };
+    earlier_begin begins;
     std::string unnamed; ///< the text of the unnamed statement that an earlier request prepared, if labels were renamed by then; empty: not known
     /// The client has had the answers to so many of its messages already, and the first effect among them; 0: to none that matters. Only where
     /// a batch may be split.
@@ -286,6 +292,7 @@ class relay_machine {
     [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
     [[nodiscard]] bool may_be_of_a_batch(wire::error_view const& fields) const;
     [[nodiscard]] bool advance(char type);
+    [[nodiscard]] failed_request::earlier_begin find_begin() const;
     void hold(base::byte_view frame, base::byte_view prefix, bool may_go_on, std::uint32_t passed_on);
     void fail_request();
     void note_trouble(wire::error_view const& fields);

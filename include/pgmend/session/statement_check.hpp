@@ -41,6 +41,7 @@ class statement_check final : public preflight {
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
     void closed(base::byte_view statement) override;
     [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) override;
+    [[nodiscard]] base::byte_view begins(base::byte_view statement) const override;
     [[nodiscard]] bool has_old_labels() const override;
     [[nodiscard]] bool may_have_old_label(base::byte_view bind) const override;
     void goes_on(advice& given, base::byte_view sql, bool query) override;
@@ -122,6 +123,7 @@ class statement_check final : public preflight {
         bool changes_session{false};
         bool controls_transaction{false};
         bool begins_transaction{false};
+        std::string begins;             ///< its text, where it does nothing else
         bool ends_transaction{false};
         bool guardable{false};
         std::shared_ptr<answer_note const> note; ///< it was sent edited
