@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
 
@@ -218,6 +220,24 @@ def test_a_block_begun_by_a_prepared_statement_may_begin_again(healer, client, p
             assert values(answer) == ["user3"] and answer[-1].body == b"T"
             assert raw.error_of(client.ask(query("INSERT INTO log VALUES (1)"))).get("C") == "25006"  # the block is READ ONLY still
             client.ask(query("ROLLBACK"))
+
+
+def test_what_works_in_one_session_may_have_been_prepared_before_the_change_in_another(healer, client, postgres, database):
+    """Of pooled connections one has healed its statement by then. So many that some of them have one worker."""
+    run = raw.bind(statement="s1") + raw.execute() + raw.SYNC
+    with contextlib.ExitStack() as stack:
+        sessions = [client, *(stack.enter_context(raw.Client(healer.port).log_in(user="postgres", database=database)) for _ in range(7))]
+        for session in sessions:
+            session.ask(raw.parse("SELECT email FROM users WHERE id = 2", "s1") + raw.SYNC)
+            assert values(session.ask(run)) == ["user2"]
+        client.migrate()
+        for migration in ("SELECT 1", "ALTER TABLE users RENAME TO people", "ALTER TABLE people RENAME COLUMN email_address TO mail"):
+            postgres.run(migration, database=database)
+            harness.know(healer, database)
+            for session in (session for session in sessions for _ in range(2)):
+                session.ask(query("BEGIN"))
+                assert values(session.ask(run)) == ["user2"]
+                assert [m.body for m in session.ask(query("COMMIT"))] == [b"COMMIT\0", b"I"]
 
 
 def test_a_statement_of_pgmends_that_was_cut_short_hinders_nothing(healer, client, postgres, database):

@@ -96,7 +96,7 @@ base::byte_view relay_machine::begin_retry(retry_request const& again, std::stri
         request_edits_.push_back({*again.edited, again.text});
     }
     mode_ = again.as_it_was ? mode::relaying : mode::retrying;
-    if (again.text && again.text->plan.for_once()) token_ = 0; // each of them has to fail first, behind a savepoint
+    token_ = 0; // what was sent ahead of it did not work; what a plan for once is made of has to fail each time, behind a savepoint
     return out_;
 }
 

@@ -119,6 +119,17 @@ void statement_check::settled(char transaction_status) {
     if (transaction_status == 'I') unsettled_ = false;
 }
 
+namespace {
+
+/// What was prepared is a statement of its version of the schema, and says nothing of one that was prepared at another, whatever their texts.
+std::uint64_t prepared_at(std::uint64_t masked, std::uint64_t generation) {
+    if (masked == 0) return 0;
+    auto const mixed = (masked ^ (generation + 1)) * 0x9e3779b97f4a7c15U;
+    return mixed ^ (mixed >> 32U);
+}
+
+} // namespace
+
 void statement_check::remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note,
                                std::span<catalog::oid const> types) {
     std::string name{statement};
@@ -126,7 +137,7 @@ void statement_check::remember(base::byte_view statement, healing::cached_text& 
     if (found == prepared_.end() && prepared_.size() >= most_prepared) return;
     if (found != prepared_.end() && found->second.first) --edited_;
     prepared made;
-    made.masked = text.guardable ? judge_->masked(text) : 0;
+    made.masked = text.guardable ? prepared_at(judge_->masked(text), judge_->schema() ? judge_->schema()->generation() : 0) : 0;
     made.changes_session = text.changes_session;
     made.controls_transaction = text.controls_transaction;
     made.begins_transaction = text.begins_transaction;
@@ -148,6 +159,7 @@ void statement_check::note_edited(prepared& it, std::shared_ptr<answer_note cons
     it.note = std::move(note);
     it.judged_at = judge_->stamp();
     it.ended = false;
+    it.masked = prepared_at(it.masked, judge_->schema() ? judge_->schema()->generation() : 0);
 }
 
 void statement_check::healed_after_failure(std::string_view statement, std::vector<catalog::oid> const& types,

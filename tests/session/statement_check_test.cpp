@@ -287,7 +287,18 @@ TEST_CASE("a text that was seen to work may be guarded all the same, where it is
     auto const first = f.check.look("SELECT note FROM orders WHERE id = $1", &name, {}, true, false);
     CHECK(first.guardable);
     f.check.worked(first.token);
-    CHECK(f.check.look_at_bind("s1", true, false).guardable);
+    auto const bound = f.check.look_at_bind("s1", true, false);
+    CHECK(bound.guardable);
+    CHECK(bound.guard); // it may have been prepared before the change
+    f.check.worked(bound.token);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    f.migrate("ALTER TABLE orders ADD COLUMN other text");
+    REQUIRE(f.check.active(true));
+    base::byte_view const later = "s2"; // of another session, say
+    f.check.worked(f.check.look("SELECT note FROM orders WHERE id = $1", &later, {}, true, false).token);
+    f.check.worked(f.check.look_at_bind("s2", true, false).token);
+    CHECK(f.check.look_at_bind("s1", true, false).guard);
+    f.check.worked(f.check.look_at_bind("s1", true, false).token);
     CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
     CHECK_FALSE(f.check.look_at_bind("s1", false, false).guardable);
     CHECK_FALSE(f.check.look_at_bind("unknown", true, false).guardable);
