@@ -693,6 +693,30 @@ def test_in_the_middle_of_a_pipeline_whenever_it_is_asked_about(shop):
     assert shop.direct("SELECT email_address FROM users WHERE id = 1") == [("user1@example.com....",)]
 
 
+def test_several_texts_in_one_request(shop):
+    """Batches of pgjdbc's, and what it makes of a string of several statements: a Parse for each text, and one Sync. All of them, once, or nothing of it."""
+    insert = lambda first, count: f"INSERT INTO users (id, email) VALUES {', '.join(f'({i}, $1)' for i in range(first, first + count))}"
+    part = lambda first, count: parse(insert(first, count), types=(1043,)) + bind((b"x" + str(first).encode(),)) + describe() + execute(rows=1)
+    read = parse("SELECT count(email) FROM users WHERE id >= 100") + bind() + describe() + execute()
+    counted = lambda: shop.direct("SELECT count(*) FROM users WHERE id >= 100")[0][0]
+    shop.direct("ALTER TABLE users ALTER email DROP NOT NULL", "ALTER TABLE users DROP CONSTRAINT users_email_key")
+    harness.know(shop.proxy, shop.name)
+    shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+    harness.know(shop.proxy, shop.name)
+    for round_ in range(2):  # by a session of which nothing is known, and by one that has healed all of it before
+        with shop.raw() as client:
+            for first in (1000, 2000):
+                begin = first + 100 * round_
+                found = client.ask(part(begin, 4) + part(begin + 10, 2) + read + part(begin + 20, 1) + raw.SYNC)
+                assert raw.kinds(found) == "12nC12nC12TDC12nCZ" and raw.labels(found[10]) == ["count"]
+            already = counted()
+            taken = client.ask(part(5000, 4) + part(1, 2) + part(5010, 1) + raw.SYNC)
+            assert raw.error_of(taken).get("C") == "23505" and counted() == already
+            wrong = client.ask(part(5000, 4) + parse("SELECT nothing, email FROM users") + bind() + execute() + part(5010, 1) + raw.SYNC)
+            assert (raw.error_of(wrong).get("C"), raw.error_of(wrong).get("P"), counted()) == ("42703", "8", already)
+    assert shop.direct("SELECT count(*), count(DISTINCT email_address) FROM users WHERE id >= 100") == [(28, 12)]
+
+
 def test_a_prepared_statement_whose_names_are_looked_up_when_it_is_executed(shop):
     shop.direct("CREATE TABLE lines (id serial)", "INSERT INTO lines DEFAULT VALUES")
     texts = ("SELECT nextval(pg_get_serial_sequence('lines', 'id'))", "TRUNCATE lines")

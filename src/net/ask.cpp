@@ -5,6 +5,7 @@
 #include "pgmend/base/log.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/session/inquiry_machine.hpp"
+#include "pgmend/wire/client_messages.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -17,6 +18,9 @@ using base::log_level;
 
 /// A plan that becomes outdated while it is looked at is made again, so often.
 constexpr int most_inquiries = 4;
+
+/// A request of more texts waits no longer than for these.
+constexpr int most_asked_ahead = 64;
 
 /// Told of where its failure cannot be held either.
 std::shared_ptr<session::answer_note const> could_not_be_asked(base::byte_view sql) {
@@ -83,32 +87,71 @@ awaitable<session::advice> client_session::ask() {
     bool confirmed = false;
     for (int tries = 0; tries < most_inquiries; ++tries) {
         auto need = check.consider(asked.sql, asked.parameter_types, confirmed);
-        if (need.given) co_return std::move(*need.given);
-        bool const in_transaction = relay_.transaction_status() == 'T' || check.begun();
+        if (need.given) {
+            if (asked.parse) co_await ask_ahead();
+            co_return std::move(*need.given);
+        }
         // A Sync would commit what the open request has done so far.
-        if (relay_.open() && relay_.has_effects() && !in_transaction) break;
-        healing::session_view known;
-        known.client_encoding = relay_.client_encoding();
-        known.standard_conforming_strings = relay_.standard_conforming_strings();
-        session::inquiry_machine inquiry{std::move(known), {need.probe, need.verify, need.confirm, true}, in_transaction, asked.types_to_ask_with};
-        auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
-            return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
-        };
-        bool const answered = co_await exchange(inquiry.begin(), listen);
+        if (relay_.open() && relay_.has_effects() && relay_.transaction_status() != 'T' && !check.begun()) break;
+        bool const answered = co_await inquire(need, asked.sql, asked.parameter_types, asked.types_to_ask_with);
         if (!answered) break;
-        if (!inquiry.still_refused()) { // a name has just been given to something else
-            home_.shared().schemas->hint_changed(identity_.database);
-            break;
-        }
-        if (auto view = inquiry.view()) check.learn(std::move(*view));
-        else if (need.probe) break;
-        if (need.confirm) {
-            check.confirmed(asked.sql, asked.parameter_types, inquiry.sqlstate());
-            confirmed = true;
-        }
-        if (need.verify) check.verified(asked.sql, asked.parameter_types, inquiry.refused());
+        confirmed = confirmed || need.confirm;
     }
     co_return check.pass(asked.sql);
+}
+
+/// False: nothing was found out.
+awaitable<bool> client_session::inquire(session::statement_check::need const& need, base::byte_view sql, std::vector<std::uint32_t> const& types,
+                                        std::vector<std::uint32_t> const& types_to_ask_with) {
+    auto& check = *check_;
+    healing::session_view known;
+    known.client_encoding = relay_.client_encoding();
+    known.standard_conforming_strings = relay_.standard_conforming_strings();
+    bool const in_transaction = relay_.transaction_status() == 'T' || check.begun();
+    session::inquiry_machine inquiry{std::move(known), {need.probe, need.verify, need.confirm, true}, in_transaction, types_to_ask_with};
+    auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
+        return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
+    };
+    bool const answered = co_await exchange(inquiry.begin(), listen);
+    if (!answered) co_return false;
+    if (!inquiry.still_refused()) { // a name has just been given to something else
+        home_.shared().schemas->hint_changed(identity_.database);
+        co_return false;
+    }
+    if (auto view = inquiry.view()) check.learn(std::move(*view));
+    else if (need.probe) co_return false;
+    if (need.confirm) check.confirmed(sql, types, inquiry.sqlstate());
+    if (need.verify) check.verified(sql, types, inquiry.refused());
+    co_return true;
+}
+
+/// The statements that the client has sent behind this one, in the same request: once this one is on its way nothing can be asked about them any more (a batch of
+/// pgjdbc's: each text is a Parse of its own, and one Sync ends them all). The text asked about is at the front of client_carry_.
+awaitable<> client_session::ask_ahead() {
+    auto& check = *check_;
+    if (relay_.open() || relay_.transaction_status() != 'I' || check.begun()) co_return;
+    int left = most_asked_ahead;
+    bool first = true;
+    for (std::size_t at = 0; left > 0 && client_carry_.size() - at >= wire::header_bytes;) {
+        auto const header = wire::read_header(base::byte_view{client_carry_}.substr(at));
+        if (!header.length_is_valid() || header.total_bytes() > client_carry_.size() - at || header.type == 'S' || header.type == 'Q') break;
+        auto const body = wire::body_of(base::byte_view{client_carry_}.substr(at), header);
+        at += header.total_bytes();
+        if (header.type != 'P' || std::exchange(first, false)) continue;
+        auto const view = wire::read_parse(body);
+        if (!view || view->sql.size() > session::relay_machine::most_waited_for_bytes) break;
+        auto const sql = std::string{view->sql}; // what is received meanwhile may move it
+        auto const types = view->parameter_types;
+        bool confirmed = false;
+        for (int tries = 0; tries < most_inquiries; ++tries) {
+            auto const need = check.consider_ahead(sql, types, confirmed);
+            if (!need) break;
+            --left;
+            bool const answered = co_await inquire(*need, sql, types, types);
+            if (!answered || !server_.is_open()) co_return;
+            confirmed = confirmed || need->confirm;
+        }
+    }
 }
 
 /// What the relay has seen in the server's answers.

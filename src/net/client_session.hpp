@@ -338,6 +338,9 @@ class client_session : public std::enable_shared_from_this<client_session> {
     static awaitable<> wake_server(std::shared_ptr<client_session> self);
     static awaitable<> ask_and_go_on(std::shared_ptr<client_session> self);
     awaitable<session::advice> ask();
+    awaitable<> ask_ahead();
+    awaitable<bool> inquire(session::statement_check::need const& need, base::byte_view sql, std::vector<std::uint32_t> const& types,
+                            std::vector<std::uint32_t> const& types_to_ask_with);
     void note_news();
     void log_remarks();
     void log_healed(session::answer_note const& note);

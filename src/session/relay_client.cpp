@@ -49,7 +49,8 @@ bool is_in_sight(base::byte_view bytes, std::size_t most) {
         case 'Q': return first;
         case 'S': return true;
         case 'P':
-            if (first) prepared = in.text();
+            if (!first) return false; // were that to fail, answers to the first one would have gone out
+            prepared = in.text();
             break;
         case 'B':
         case 'D':

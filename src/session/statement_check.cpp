@@ -478,6 +478,22 @@ statement_check::need statement_check::consider(base::byte_view sql, std::vector
     return {.given = {}, .probe = !view_, .verify = it->verified ? nullptr : it->text, .confirm = fresh ? nullptr : it->text};
 }
 
+std::optional<statement_check::need> statement_check::consider_ahead(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed) {
+    judge_->refresh();
+    auto& text = judge_->text(sql);
+    bool const heals = judge_->schema() && judge_->settings().healing_mode == healing::mode::heal && judge_->trips(text);
+    asked_number_ = heals && view_ ? view_number() : 0;
+    asked_at_ = judge_->stamp();
+    if (asked_number_ == 0 || judge_->views_do_not_last()) return std::nullopt;
+    auto* it = judge_->known(text, asked_number_, types);
+    if (it == nullptr) it = &judge_->judge(text, asked_number_, types, circumstances());
+    if (it->kind != opinion::kind_type::heal) return std::nullopt;
+    bool const fresh = confirmed || is_fresh(*it);
+    if (!it->verified || !fresh) return need{.given = {}, .verify = it->verified ? nullptr : it->text, .confirm = fresh ? nullptr : it->text};
+    if (locked_.size() < most_locked) locked_.push_back(it->text); // as good as asked about where it comes
+    return std::nullopt;
+}
+
 void statement_check::learn(healing::session_view view) {
     judge_->note_usual_view(who_.user, view);
     view_ = std::move(view);

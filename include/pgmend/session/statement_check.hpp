@@ -62,6 +62,9 @@ class statement_check final : public preflight {
     };
     /// A text that `look` said `ask` of. `confirmed`: it was just now seen to be refused in this session.
     [[nodiscard]] need consider(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed);
+    /// The same of one that comes later in the request which is held back at the text that was asked about: nothing, or what is still to be found out so that
+    /// `look` need not say `ask` of it.
+    [[nodiscard]] std::optional<need> consider_ahead(base::byte_view sql, std::vector<catalog::oid> const& types, bool confirmed);
     /// Where nothing can be found out: it is sent as it is.
     [[nodiscard]] advice pass(base::byte_view sql);
     /// What a probe has told.
