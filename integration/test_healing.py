@@ -517,7 +517,6 @@ def test_a_transaction_with_errors_that_are_no_drift_goes_as_without_pgmend(shop
     "SELECT email, never_was FROM users",
     "SELECT emaill FROM users",
     "SELECT email FROM orders",
-    "SELECT email(users) FROM users",
     "SELECT lower(email, 1) FROM users",
     "SELECT users.email.x FROM users",
     "SELECT email FROM users WHERE id = 'x'",

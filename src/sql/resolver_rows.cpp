@@ -229,8 +229,9 @@ std::size_t resolver::note_field(offered_relation const& row, offered_column con
 /// `u.f`, where u's rows have no column f and a function takes them. False: there is none.
 bool resolver::function_of_row(std::string_view name, std::uint32_t relation, span where, void const* node, std::uint32_t& type) {
     auto found = source_.find_functions("", name);
+    if (!found.known) return false; // PostgreSQL's business: it is asked about the whole
     std::vector<offered_function> exact;
-    bool others = !found.known || found.built_in;
+    bool others = found.built_in;
     for (auto& it : found.functions) {
         if (it.kind == 'p' || it.arguments.empty()) continue;
         auto const* taken = source_.type(it.arguments.front());
