@@ -3,6 +3,7 @@
 
 #include "net/login_report.hpp"
 #include "pgmend/base/log.hpp"
+#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/session/wish.hpp"
 #include "pgmend/wire/client_messages.hpp"
@@ -10,10 +11,8 @@
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -276,7 +275,7 @@ awaitable<std::string> client_session::wait_for_replay(std::string position, mil
         if (base::steady::now() >= patience || !client_.is_open() || draining_) co_return "the replica has not replayed yet what the session knows";
         timer pause{home_.get_executor()};
         pause.expires_after(replay_pause);
-        co_await pause.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{}));
+        co_await pause.async_wait(use_tuple);
     }
 }
 

@@ -3,17 +3,16 @@
 
 #include "net/login_report.hpp"
 #include "pgmend/base/log.hpp"
+#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/session/wish.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -82,7 +81,7 @@ awaitable<client_session::servers_to_try> client_session::servers_for(session::s
         }
         timer pause{home_.get_executor()};
         pause.expires_after(roles_pause);
-        co_await pause.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{}));
+        co_await pause.async_wait(use_tuple);
     }
 }
 
@@ -110,7 +109,7 @@ awaitable<bool> client_session::take_seat(session::startup::proceed const& wante
     }
     if (entered.verdict.what == answer::queued) {
         seat_wait_->expires_after(limits.wait);
-        co_await seat_wait_->async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{}));
+        co_await seat_wait_->async_wait(use_tuple);
         bool const its_turn = seat_wait_ == nullptr;
         seat_wait_.reset();
         if (its_turn && client_.is_open()) {

@@ -3,14 +3,13 @@
 
 #include "net/login_report.hpp"
 #include "pgmend/base/log.hpp"
+#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/session/restore_machine.hpp"
 #include "pgmend/session/wish.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 namespace pgmend::net {
@@ -27,7 +26,7 @@ constexpr milliseconds last_words{100};
 awaitable<> sleep(executor where, milliseconds how_long) {
     timer pause{where};
     pause.expires_after(how_long);
-    co_await pause.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{}));
+    co_await pause.async_wait(use_tuple);
 }
 
 } // namespace

@@ -1,11 +1,9 @@
 // Waiting for another coroutine of the same thread.
 #pragma once
 
-#include "pgmend/net/stream.hpp"
+#include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 
@@ -19,7 +17,7 @@ class event {
   public:
     explicit event(executor where) : timer_{where, timer::time_point::max()} {}
 
-    awaitable<> wait() { co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<executor>{})); }
+    awaitable<> wait() { co_await timer_.async_wait(use_tuple); }
     void notify() { timer_.cancel(); }
 
   private:
