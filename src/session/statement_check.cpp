@@ -487,7 +487,7 @@ std::optional<statement_check::need> statement_check::consider_ahead(base::byte_
     if (asked_number_ == 0 || judge_->views_do_not_last()) return std::nullopt;
     auto* it = judge_->known(text, asked_number_, types);
     if (it == nullptr) it = &judge_->judge(text, asked_number_, types, circumstances());
-    if (it->kind != opinion::kind_type::heal) return std::nullopt;
+    if (it->kind != opinion::kind_type::heal || fails_first(*it)) return std::nullopt;
     bool const fresh = confirmed || is_fresh(*it);
     if (!it->verified || !fresh) return need{.given = {}, .verify = it->verified ? nullptr : it->text, .confirm = fresh ? nullptr : it->text};
     if (locked_.size() < most_locked) locked_.push_back(it->text); // as good as asked about where it comes
