@@ -138,7 +138,7 @@ class Certificates:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        directory.mkdir(mode=0o755)
+        directory.mkdir(mode=0o755, exist_ok=True) # a test that is run again gets its fixtures again
         self.ca = directory / "ca.crt"
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                       "-days", "30", "-subj", "/CN=pgmend test CA", "-keyout", "ca.key", "-out", "ca.crt")
@@ -394,7 +394,8 @@ class Pgmend(Daemon):
         self.config_path = self.directory / "pgmend.yaml"
         self.config: dict[str, Any] = {
             "listen": {"address": HOST, "port": self.port, **(listen or {})},
-            "backends": [{"name": "primary", "host": HOST, "port": postgres.port, "tls": {"mode": "disable"}, **(backend or {})}],
+            "backends": [{"name": "primary", "host": HOST, "port": postgres.port, "tls": {"mode": "disable"}, "connect_timeout": f"{LIMIT:g}s",
+                          **(backend or {})}],
             "log": {"format": "json", "level": "info"},
             **({"control": control} if control is not None else {}),
             **other,
