@@ -11,6 +11,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+
 namespace pgmend::net {
 namespace {
 
@@ -128,8 +130,7 @@ awaitable<bool> client_session::inquire(session::statement_check::need const& ne
 /// The statements that the client has sent behind this one, in the same request: once this one is on its way nothing can be asked about them any more (a batch of
 /// pgjdbc's: each text is a Parse of its own, and one Sync ends them all). The text asked about is at the front of client_carry_.
 awaitable<> client_session::ask_ahead() {
-    auto& check = *check_;
-    if (relay_.open() || relay_.transaction_status() != 'I' || check.begun()) co_return;
+    if (relay_.open() || relay_.transaction_status() != 'I' || check_->begun()) co_return;
     int left = most_asked_ahead;
     bool first = true;
     for (std::size_t at = 0; left > 0 && client_carry_.size() - at >= wire::header_bytes;) {
@@ -138,19 +139,49 @@ awaitable<> client_session::ask_ahead() {
         auto const body = wire::body_of(base::byte_view{client_carry_}.substr(at), header);
         at += header.total_bytes();
         if (header.type != 'P' || std::exchange(first, false)) continue;
-        auto const view = wire::read_parse(body);
+        auto const view = wire::read_parse(body); // what is received meanwhile may move it
         if (!view || view->sql.size() > session::relay_machine::most_waited_for_bytes) break;
-        auto const sql = std::string{view->sql}; // what is received meanwhile may move it
-        auto const types = view->parameter_types;
-        bool confirmed = false;
-        for (int tries = 0; tries < most_inquiries; ++tries) {
-            auto const need = check.consider_ahead(sql, types, confirmed);
-            if (!need) break;
-            --left;
-            bool const answered = co_await inquire(*need, sql, types, types);
-            if (!answered || !server_.is_open()) co_return;
-            confirmed = confirmed || need->confirm;
-        }
+        bool const found = co_await find_out(std::string{view->sql}, view->parameter_types, left);
+        if (!found) co_return;
+    }
+}
+
+/// What is still to be found out of a text that comes later in a request. False: that could not be.
+awaitable<bool> client_session::find_out(std::string sql, std::vector<std::uint32_t> types, int& questions_left) {
+    bool confirmed = false;
+    for (int tries = 0; tries < most_inquiries && questions_left > 0; ++tries) {
+        auto const need = check_->consider_ahead(sql, types, confirmed);
+        if (!need) break;
+        --questions_left;
+        bool const answered = co_await inquire(*need, sql, types, types);
+        if (!answered || !server_.is_open()) co_return false;
+        confirmed = confirmed || need->confirm;
+    }
+    co_return true;
+}
+
+/// A request that failed is about to be sent again, with its text healed: so are those that come behind that one, as they could not be healed any more once the client has had
+/// answers. Not where one of them may change what names mean.
+awaitable<> client_session::heal_later_texts(healing_under_way& heal) {
+    auto& check = *check_;
+    auto& machine = heal.machine;
+    if (relay_.transaction_status() != 'I' || heal.request.opened || heal.request.guarded || check.begun() || !machine.block().empty()) co_return;
+    auto const texts = machine.later_texts();
+    if (texts.empty()) co_return;
+    auto const leaves_names = [&check](base::byte_view sql) {
+        auto const& text = check.judge().text(sql);
+        return !text.changes_session && !text.controls_transaction && !text.begins_transaction;
+    };
+    if (!leaves_names(machine.sql()) || !std::all_of(texts.begin(), texts.end(), [&](auto const& it) { return leaves_names(it.sql); })) co_return;
+    check.set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
+    check.learn(machine.view());
+    int left = most_asked_ahead;
+    for (auto const& it : texts) {
+        if (it.sql.size() > session::relay_machine::most_waited_for_bytes) continue;
+        bool const found = co_await find_out(std::string{it.sql}, it.types, left);
+        if (!found) co_return;
+        auto const given = check.look(it.sql, &it.statement, it.types, false, session::company::unknown);
+        if (given.what == session::advice::kind_type::edit && given.note && given.note->healed) machine.edit_also(it.message, given.note);
     }
 }
 

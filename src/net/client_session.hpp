@@ -290,7 +290,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> heal();
     awaitable<bool> go_on_without_premise(session::heal_machine& machine);
     [[nodiscard]] std::shared_ptr<session::prepare_again const> prepared_by_client(session::heal_machine const& machine);
-    awaitable<bool> send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew, bool heals_again);
+    awaitable<bool> send_as_it_was(session::heal_machine& machine, std::vector<session::heal_machine::prepared_anew> const& anew, bool heals_again);
     void let_client_go_on();
     awaitable<bool> try_heal(healing_under_way& heal);
     awaitable<std::shared_ptr<catalog::history const>> glimpse(session::heal_machine& machine);
@@ -339,6 +339,8 @@ class client_session : public std::enable_shared_from_this<client_session> {
     static awaitable<> ask_and_go_on(std::shared_ptr<client_session> self);
     awaitable<session::advice> ask();
     awaitable<> ask_ahead();
+    awaitable<bool> find_out(std::string sql, std::vector<std::uint32_t> types, int& questions_left);
+    awaitable<> heal_later_texts(healing_under_way& heal);
     awaitable<bool> inquire(session::statement_check::need const& need, base::byte_view sql, std::vector<std::uint32_t> const& types,
                             std::vector<std::uint32_t> const& types_to_ask_with);
     void note_news();

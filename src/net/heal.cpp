@@ -11,6 +11,7 @@
 #include "pgmend/session/inquiry_machine.hpp"
 #include "pgmend/session/lost_values.hpp"
 #include "pgmend/session/relation_glimpse.hpp"
+#include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
 
@@ -44,7 +45,7 @@ std::vector<std::string> names_to_look_up(session::heal_machine const& machine) 
     static constexpr base::byte_view of_names[] = {wire::sqlstate::undefined_column, wire::sqlstate::undefined_table, wire::sqlstate::ambiguous_column,
                                                    wire::sqlstate::undefined_object, wire::sqlstate::undefined_function};
     bool const of_these = std::find(std::begin(of_names), std::end(of_names), machine.sqlstate()) != std::end(of_names);
-    if (!of_these || !machine.repeated().empty()) return {};
+    if (!of_these || !machine.repeated().empty() || !machine.later_texts().empty()) return {};
     auto names = healing::identifiers(machine.sql());
     if (names.size() > most_names) names.clear();
     return names;
@@ -434,8 +435,10 @@ awaitable<bool> client_session::heal() {
     if (alive && overtaken) {
         alive = co_await go_on_without_premise(heal->machine);
     } else if (anew) {
-        alive = co_await send_as_it_was(heal->machine, anew.get(), false);
+        std::vector<session::heal_machine::prepared_anew> const it{{*heal->machine.statement(), anew}};
+        alive = co_await send_as_it_was(heal->machine, it, false);
     } else if (alive && again) {
+        if (!heal->sent && !heal->batch && heal->values.empty() && !heal->in_place) co_await heal_later_texts(*heal);
         auto const retry = heal->sent                     ? std::move(*heal->sent)
             : heal->pipelined && heal->batch              ? heal->machine.retry_without(heal->plan, heal->left_out, heal->nothing)
             : !heal->values.empty()                       ? heal->machine.retry_with(heal->plan, heal->values)
@@ -486,21 +489,25 @@ void client_session::let_client_go_on() {
 /// has prepared takes its place where PostgreSQL accepts that by now. What fails then may be healed.
 awaitable<bool> client_session::go_on_without_premise(session::heal_machine& machine) {
     auto const& held = relay_.held();
-    auto const name = machine.statement();
-    bool const of_bind = held.request.starts_with('B');
-    check_->premise_broken(held.premise_broken, machine.sql(), machine.parameter_types(), name ? &*name : nullptr, !of_bind);
-    auto const sent = of_bind && name ? check_->edited(*name) : std::nullopt;
-    std::shared_ptr<session::prepare_again const> anew;
-    if (sent) {
+    auto const request = session::messages_of(held.request);
+    check_->premise_broken(held.premise_broken, request);
+    std::vector<session::heal_machine::prepared_anew> anew;
+    for (auto const frame : request) {
+        wire::cursor in{wire::body_of(frame)};
+        if (frame.front() != 'B') continue;
+        (void)in.text();
+        auto const name = in.text();
+        auto const sent = check_->edited(name); // what this request itself prepares is not
+        if (!sent || std::any_of(anew.begin(), anew.end(), [&](auto const& it) { return it.statement == name; })) continue;
         session::inquiry_machine inquiry{{}, {false, nullptr, sent->text, false}, false, sent->types}; // its premise is known to be broken
-        auto listen = [&inquiry](base::byte_view frame, std::string& to_client) {
-            return inquiry.on_server(frame, to_client) == session::inquiry_machine::step::answered;
+        auto listen = [&inquiry](base::byte_view received, std::string& to_client) {
+            return inquiry.on_server(received, to_client) == session::inquiry_machine::step::answered;
         };
         bool const answered = co_await exchange(inquiry.begin(), listen);
         if (!answered) co_return false;
-        if (!inquiry.still_refused()) anew = check_->end_heal(*name);
+        if (!inquiry.still_refused()) anew.push_back({name, check_->end_heal(name)});
     }
-    co_return co_await send_as_it_was(machine, anew.get(), true);
+    co_return co_await send_as_it_was(machine, anew, true);
 }
 
 /// What was prepared edited cannot be bound any more, nor healed: what the client has prepared, to be tried. Null: it was, or something may have happened.
@@ -513,8 +520,7 @@ std::shared_ptr<session::prepare_again const> client_session::prepared_by_client
     return check_->end_heal(*name);
 }
 
-/// `anew` (may be null): what its statement is prepared from before.
-awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, session::prepare_again const* anew, bool heals_again) {
+awaitable<bool> client_session::send_as_it_was(session::heal_machine& machine, std::vector<session::heal_machine::prepared_anew> const& anew, bool heals_again) {
     home_.shared().schemas->hint_changed(identity_.database);
     auto retry = machine.as_it_was(anew);
     retry.heals_again = heals_again;

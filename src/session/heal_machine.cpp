@@ -429,6 +429,7 @@ retry_request heal_machine::retry() {
     again.decisive = request_.failed;
     again.whole_text = plan_->statements > 1;
     if (statement() && parse_ != earlier) again.edited = parse_;
+    for (auto const& [message, also] : also_) again.edited_also.push_back({message, also->healed});
     return again;
 }
 
@@ -479,17 +480,21 @@ retry_request heal_machine::retry_with(healing::plan plan, std::vector<healing::
     return again;
 }
 
-retry_request heal_machine::as_it_was(prepare_again const* anew) {
+retry_request heal_machine::as_it_was(std::vector<prepared_anew> const& anew) {
+    as_it_was_ = true;
     auto again = build(sql_, parameter_types_, edited() && parse_ != earlier);
     again.as_it_was = true;
-    if (anew == nullptr) return again;
     std::string ahead;
-    (void)append_prepare_anew(ahead, statement_name_, anew->sql, anew->types);
+    std::vector<expected_answer> answers;
+    for (auto const& it : anew) {
+        (void)append_prepare_anew(ahead, it.statement, it.from->sql, it.from->types);
+        auto note = std::make_shared<answer_note>();
+        note->anew = it.from;
+        auto own = prepare_anew_answers(std::move(note));
+        answers.insert(answers.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
+    }
     again.bytes.insert(0, ahead);
-    auto note = std::make_shared<answer_note>();
-    note->anew = std::make_shared<prepare_again const>(*anew);
-    auto const own = prepare_anew_answers(std::move(note));
-    again.answers.insert(again.answers.begin(), own.begin(), own.end());
+    again.answers.insert(again.answers.begin(), answers.begin(), answers.end());
     return again;
 }
 
@@ -529,9 +534,9 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
     } else if (index == parse_) {
         if (frame[0] == 'Q') wire::append_query(out, sql);
         else wire::append_parse(out, statement_name_, sql, types);
-    } else if (edited != request_.edits.end() && frame[0] == 'P') {
+    } else if (auto const also = edited_also(index); frame[0] == 'P' && !as_it_was_ && (also || edited != request_.edits.end())) {
         auto const view = wire::read_parse(wire::body_of(frame)); // was read once before
-        auto const& plan = edited->text->plan;
+        auto const& plan = also ? also->healed->plan : edited->text->plan;
         wire::append_parse(out, view->statement, plan.sql, plan.parameter_types ? *plan.parameter_types : view->parameter_types);
     } else if (frame[0] == 'B' && !other_values_.empty() && binds_the_text(index)) {
         auto const body = with_other_values(wire::body_of(frame));
@@ -546,12 +551,44 @@ void heal_machine::append_message(std::string& out, std::uint32_t index, base::b
     }
 }
 
-/// Whether the Bind with this number is one of the failed text.
-bool heal_machine::binds_the_text(std::uint32_t index) const {
+/// The message that has the text of the Bind with this number; `earlier` only where that is the failed text, else nothing.
+std::optional<std::uint32_t> heal_machine::text_of_bind(std::uint32_t index) const {
     wire::cursor in{wire::body_of(message(index))};
     (void)in.text();
-    if (in.text() != statement_name_) return false;
-    return newest(messages_, index, 'P', statement_name_).value_or(earlier) == parse_;
+    auto const name = in.text();
+    if (auto const found = newest(messages_, index, 'P', name)) return found;
+    return name == statement_name_ ? std::optional{earlier} : std::nullopt;
+}
+
+std::vector<heal_machine::later_text> heal_machine::later_texts() const {
+    std::vector<later_text> out;
+    for (auto i = request_.failed + 1; i < messages_.size(); ++i) {
+        if (messages_[i][0] != 'P') continue;
+        auto view = wire::read_parse(wire::body_of(messages_[i]));
+        if (view) out.push_back({i, view->statement, view->sql, std::move(view->parameter_types)});
+    }
+    return out;
+}
+
+std::shared_ptr<answer_note const> heal_machine::edited_also(std::uint32_t message) const {
+    auto const found = std::find_if(also_.begin(), also_.end(), [&](auto const& it) { return it.first == message; });
+    return found != also_.end() ? found->second : nullptr;
+}
+
+/// Behind a Bind: between the verification and the retry a name may have got another meaning. Then nothing of the retry is executed.
+void heal_machine::ask_of_premises(retry_request& again) const {
+    std::vector<std::vector<std::string> const*> premises{&plan_->premise};
+    for (auto const& [message, note] : also_) premises.push_back(&note->healed->plan.premise);
+    std::erase_if(premises, [](auto const* it) { return it->empty(); });
+    if (premises.empty()) return;
+    auto const expect = [&](request_kind kind) { again.answers.push_back({kind, true, {}}); };
+    append_premise_statement(again.bytes);
+    expect(request_kind::close);
+    expect(request_kind::parse);
+    for (auto const* premise : premises) {
+        append_premise(again.bytes, *premise);
+        for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
+    }
 }
 
 /// Everything from the first message on that a rollback has undone. `prepare_again`: the failed text was prepared ahead of
@@ -587,6 +624,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
     }
     if (for_rows_) again.first = std::max(again.first, request_.passed_on);
     std::uint32_t index = 0;
+    bool asked = false;
     base::byte_view rest = request_.request;
     while (rest.size() >= wire::header_bytes) {
         auto const header = wire::read_header(rest);
@@ -598,7 +636,8 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         }
         auto const at = index++;
         if (at < request_.first) continue;
-        if (header.type == 'P' && at < request_.failed) { // it was answered: the name is taken
+        bool const answered = at < request_.failed || (at == 0 && !request_.premise_broken.empty());
+        if (header.type == 'P' && answered) { // the name is taken
             wire::cursor in{wire::body_of(frame)};
             if (auto const name = in.text(); !name.empty()) close(name);
         }
@@ -608,8 +647,11 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         if (!left_out_.empty() && header.type == 'S') close(own_rows);
         append_message(again.bytes, at, sql, types);
         // What ran before the failure was counted then.
-        bool const counts = note && header.type == 'B' && (at >= request_.failed || at == bind_) && binds_the_text(at);
-        again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, counts ? note : nullptr});
+        auto const text = header.type == 'B' ? text_of_bind(at) : std::nullopt;
+        bool const counts = note && text == parse_ && (at >= request_.failed || at == bind_);
+        auto also = header.type == 'P' ? edited_also(at) : text && *text != earlier ? edited_also(*text) : nullptr;
+        again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, counts ? note : std::move(also)});
+        if (note && header.type == 'B' && !ahead_ && !std::exchange(asked, true)) ask_of_premises(again);
     }
     return again;
 }

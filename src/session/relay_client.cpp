@@ -30,36 +30,53 @@ constexpr std::size_t most_unnamed_bytes = 64 << 10;
 /// The body of a message that leaves nothing behind.
 constexpr base::byte_view nothing_named{"\0\0\0\0", 4};
 
-/// Whether all of the request that begins here is in sight, so that it can be sent again, and behind a Parse comes a Bind of it.
-bool is_in_sight(base::byte_view bytes, std::size_t most) {
-    std::optional<base::byte_view> prepared;
+/// Of a request with more texts, and Binds of other statements, than these nothing is known ahead.
+constexpr std::size_t most_later = 60;
+
+/// What comes behind the first message of the request that begins here, where all of it is in sight, so that it can be sent again, and a Parse at its beginning is bound
+/// at once. Nothing: that is not so. What was prepared by the request itself is not among the Binds.
+std::optional<std::vector<later_message>> sight_of(base::byte_view bytes, std::size_t most) {
+    std::vector<later_message> later;
+    base::byte_view first_name;
+    bool due = false; // a Bind of what the first message has prepared
     for (std::size_t at = 0; bytes.size() - at >= wire::header_bytes;) {
         auto const header = wire::read_header(bytes.substr(at));
-        if (!header.length_is_valid() || header.total_bytes() > bytes.size() - at || at + header.total_bytes() > most) return false;
-        wire::cursor in{wire::body_of(bytes.substr(at), header)};
+        if (!header.length_is_valid() || header.total_bytes() > bytes.size() - at || at + header.total_bytes() > most || later.size() > most_later) return std::nullopt;
+        auto const body = wire::body_of(bytes.substr(at), header);
+        wire::cursor in{body};
         bool const first = at == 0;
         at += header.total_bytes();
-        if (prepared) { // by the message ahead of this one
-            (void)in.text();
-            if (header.type != 'B' || in.text() != *prepared || !in.ok()) return false;
-            prepared.reset();
-            continue;
-        }
+        if (due && header.type != 'B') return std::nullopt;
         switch (header.type) {
-        case 'Q': return first;
-        case 'S': return true;
+        case 'Q': return first ? std::optional{std::move(later)} : std::nullopt;
+        case 'S': return later;
         case 'P':
-            if (!first) return false; // were that to fail, answers to the first one would have gone out
-            prepared = in.text();
+            if (first) {
+                first_name = in.text();
+                due = true;
+            } else {
+                auto view = wire::read_parse(body);
+                if (!view || view->sql.size() > relay_machine::most_waited_for_bytes) return std::nullopt;
+                later.push_back({true, view->statement, view->sql, std::move(view->parameter_types)});
+            }
             break;
-        case 'B':
+        case 'B': {
+            (void)in.text();
+            auto const name = in.text();
+            if (!in.ok() || (due && name != first_name)) return std::nullopt;
+            due = false;
+            if (first) first_name = name;
+            bool const is_new = name != first_name && std::none_of(later.begin(), later.end(), [&](auto const& it) { return it.statement == name; });
+            if (is_new) later.push_back({.parse = false, .statement = name, .sql = {}, .types = {}});
+            break;
+        }
         case 'D':
         case 'E':
         case 'C': break;
-        default: return false;
+        default: return std::nullopt;
         }
     }
-    return false;
+    return std::nullopt;
 }
 
 /// What is told of a text that fails for drift, and that was too long to be looked at.
@@ -209,7 +226,7 @@ void relay_machine::note_unnamed(base::byte_view parse, bool whole) {
 }
 
 /// What tier 1 says of this message; nothing: it has nothing to say.
-std::optional<advice> relay_machine::look(wire::frame_header const& header, base::byte_view body, bool alone) {
+std::optional<advice> relay_machine::look(wire::frame_header const& header, base::byte_view body, company around) {
     bool const in_transaction = status_ == 'T';
     wire::cursor in{body};
     switch (header.type) {
@@ -218,19 +235,19 @@ std::optional<advice> relay_machine::look(wire::frame_header const& header, base
         if (!in.ok()) return std::nullopt;
         if (auto given = look_at_long(header, body)) return given;
         if (sql.size() > most_waited_for_bytes) return look_at_beginning(header, body);
-        return preflight_->look(sql, nullptr, {}, in_transaction, alone);
+        return preflight_->look(sql, nullptr, {}, in_transaction, around);
     }
     case 'P': {
         auto const view = wire::read_parse(body);
         if (!view) return std::nullopt;
         if (auto given = look_at_long(header, body)) return given;
-        return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction, alone);
+        return preflight_->look(view->sql, &view->statement, view->parameter_types, in_transaction, around);
     }
     default: {
         (void)in.text();
         auto const statement = in.text();
         if (!in.ok()) return std::nullopt;
-        return preflight_->look_at_bind(statement, in_transaction, alone);
+        return preflight_->look_at_bind(statement, in_transaction, around);
     }
     }
 }
@@ -269,15 +286,15 @@ std::optional<advice> relay_machine::look_at_long(wire::frame_header const& head
     if (header.total_bytes() <= most_waited_for_bytes) return std::nullopt;
     auto const text = long_text_of(header, body);
     if (!text) return std::nullopt;
-    auto given = preflight_->look(text->abridged.text, text->statement ? &*text->statement : nullptr, text->types, status_ == 'T', false);
+    auto given = preflight_->look(text->abridged.text, text->statement ? &*text->statement : nullptr, text->types, status_ == 'T', company::unknown);
     bool const sure = !given.splits && lengthen(given, *text, *preflight_);
     return sure ? given : look_at_beginning(header, body);
 }
 
 /// What the driver has found out about it.
-advice relay_machine::take_answer(wire::frame_header const& header, base::byte_view body, bool alone) {
+advice relay_machine::take_answer(wire::frame_header const& header, base::byte_view body, company around) {
     auto given = *std::exchange(answer_, std::nullopt);
-    if (alone) preflight_->goes_on(given, question_.sql, header.type == 'Q');
+    if (around == company::alone) preflight_->goes_on(given, question_.sql, header.type == 'Q');
     if (header.total_bytes() <= most_waited_for_bytes) return given;
     auto const text = long_text_of(header, body);
     if (text) return lengthen(given, *text, *preflight_) ? given : look_at_beginning(header, body);
@@ -378,25 +395,27 @@ void relay_machine::append_edited(wire::frame_header const& header, base::byte_v
     wire::append_parse(out_, view->statement, text, types);
 }
 
-/// Behind a Bind: the Execute behind this is passed over by the server unless the premise holds.
-void relay_machine::ask_of_premise(healed_text const& text, advice::premise_type how) {
+/// Behind a Bind: the Execute behind this, and whatever else comes up to the Sync, is passed over by the server unless the premises hold.
+void relay_machine::ask_of_premises() {
     auto const expect = [&](request_kind kind) { queue_.push({kind, true, {}, 0, true}); };
-    if (how == advice::premise_type::prepared_and_asked) {
+    if (premise_how_ == advice::premise_type::prepared_and_asked) {
         append_premise_statement(out_);
         expect(request_kind::close);
         expect(request_kind::parse);
     }
-    append_premise(out_, text.plan.premise);
-    for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
+    for (auto const& text : std::exchange(premises_due_, {})) {
+        append_premise(out_, text->plan.premise);
+        for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
+    }
     premise_pending_ = true;
 }
 
 /// A Query whose premise is asked about. The unnamed statement is gone behind it, as behind any Query.
-void relay_machine::append_as_extended(healed_text const& text, advice::premise_type how) {
+void relay_machine::append_as_extended(healed_text const& text) {
     wire::append_parse(out_, {}, text.plan.sql, {});
     wire::append_bind(out_, {}, {}, {});
     for (auto const kind : {request_kind::parse, request_kind::bind}) queue_.push({kind, true, {}});
-    ask_of_premise(text, how);
+    ask_of_premises();
     wire::append_describe_portal(out_, {});
     wire::append_execute(out_, {});
     wire::append_close_statement(out_, {});
@@ -482,10 +501,13 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             if (preflight_ != nullptr) preflight_->passed_unseen();
         } else if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
-            bool const alone = begins && whole && queue_.empty() && status_ == 'I' && settings_.heals && is_in_sight(bytes.substr(at), settings_.most_request_bytes);
+            auto const sight = begins && whole && queue_.empty() && status_ == 'I' && settings_.heals ? sight_of(bytes.substr(at), settings_.most_request_bytes) : std::nullopt;
+            auto coming = sight && !sight->empty() ? preflight_->look_ahead(*sight) : preflight::coming{};
+            auto const around = !sight ? company::unknown : coming.asks ? company::undecided : company::alone;
             if (has_text && !whole) given = look_at_beginning(header, body);
-            else if (has_text && answer_) given = take_answer(header, body, alone);
-            else if (has_text || header.type == 'B') given = look(header, body, alone);
+            else if (has_text && answer_) given = take_answer(header, body, around);
+            else if (has_text || header.type == 'B') given = look(header, body, around);
+            if (begins) premises_due_ = std::move(coming.premises);
             if (given && given->what == advice::kind_type::ask) {
                 if (status_ != 'E' && ask(header, body)) return finish(false);
                 given->what = advice::kind_type::pass;
@@ -542,19 +564,20 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             open_ = false;
             if (!stands_alone) request_kept_ = false;
         };
+        if (given && given->premise != advice::premise_type::none) {
+            premise_how_ = given->premise;
+            if (std::find(premises_due_.begin(), premises_due_.end(), given->note->healed) == premises_due_.end()) premises_due_.push_back(given->note->healed);
+        } else if (begins && !premises_due_.empty()) {
+            premise_how_ = preflight_->ask_of_premise();
+        }
         bool const edited = given && (given->what == advice::kind_type::edit || given->what == advice::kind_type::block);
         if (edited && (status_ != 'E' || blocked)) {
             assemble();
             auto const edited_at = out_.size();
-            bool const asks = given->premise != advice::premise_type::none;
             if (blocked && (header.type == 'Q' || header.type == 'F')) wire::append_query(out_, impossible_text);
             else if (blocked) wire::append_parse(out_, {}, impossible_text, {}); // its error is as good as any
-            else if (asks && header.type == 'Q') append_as_extended(*given->note->healed, given->premise);
+            else if (given->premise != advice::premise_type::none && header.type == 'Q') append_as_extended(*given->note->healed);
             else append_edited(header, wire::body_of(bytes.substr(at), header), *given->note);
-            if (asks && header.type == 'P') {
-                premise_due_ = given->note->healed;
-                premise_how_ = given->premise;
-            }
             // What the client asks for tells what it leaves behind; what was sent in its place is what has been prepared.
             bool const prepares = header.type == 'P' && given->note->healed;
             auto const body = blocked ? nothing_named : prepares ? base::byte_view{out_}.substr(edited_at + wire::header_bytes) : wire::body_of(bytes.substr(at), header);
@@ -569,14 +592,11 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         if (memory_ != nullptr && !(header.type == 'S' ? copy_in_ : discarding_))
             memory_->on_client(header.type, bytes.substr(at, std::min<std::uint64_t>(available, header.total_bytes())).substr(wire::header_bytes), whole);
         begin(given ? given->note : nullptr);
-        if (given && given->premise != advice::premise_type::none) {
-            premise_due_ = given->note->healed;
-            premise_how_ = given->premise;
-        }
-        if (premise_due_ && header.type == 'B') assemble();
+        bool const asks = !premises_due_.empty() && header.type == 'B';
+        if (asks) assemble();
         if (whole) {
             take(header.total_bytes());
-            if (premise_due_ && header.type == 'B') ask_of_premise(*std::exchange(premise_due_, nullptr), premise_how_);
+            if (asks) ask_of_premises();
         } else {
             client_remaining_ = header.total_bytes() - available;
             take(bytes.size() - at);

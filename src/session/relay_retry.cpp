@@ -95,6 +95,10 @@ base::byte_view relay_machine::begin_retry(retry_request const& again, std::stri
         std::erase_if(request_edits_, [&](auto const& it) { return it.message == *again.edited; });
         request_edits_.push_back({*again.edited, again.text});
     }
+    for (auto const& it : again.edited_also) {
+        std::erase_if(request_edits_, [&](auto const& known) { return known.message == it.message; });
+        request_edits_.push_back(it);
+    }
     mode_ = again.as_it_was ? mode::relaying : mode::retrying;
     token_ = 0; // what was sent ahead of it did not work; what a plan for once is made of has to fail each time, behind a savepoint
     return out_;
@@ -165,7 +169,8 @@ relay_machine::outcome relay_machine::broken() {
 }
 
 relay_machine::outcome relay_machine::on_retry_error(base::byte_view frame, wire::error_view const& fields) {
-    bool const once_more = is_drift(fields) && tries_ < most_tries;
+    bool const overtaken = fields.code == wire::sqlstate::division_by_zero && !queue_.empty() && queue_.front().own; // its premise does not hold
+    bool const once_more = (is_drift(fields) || overtaken) && tries_ < most_tries;
     retry_answers_.clear();
     retried_text_.reset();
     fail_request();

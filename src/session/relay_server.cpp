@@ -387,8 +387,8 @@ std::optional<relay_machine::outcome> relay_machine::on_premise(base::byte_view 
     // Parse, Bind and Close have one frame each, Execute has a row and its end.
     std::size_t ahead = 0;
     while (ahead < queue_.size() && !queue_[ahead].premise) ++ahead;
-    std::size_t of_premise = 1;
-    while (ahead + of_premise - 1 < queue_.size() && queue_[ahead + of_premise - 1].premise) ++of_premise;
+    std::size_t of_premises = 0;
+    for (std::size_t i = ahead; i < queue_.size() && queue_[i].premise; ++i) of_premises += queue_[i].kind == request_kind::execute ? 2 : 1;
     std::size_t at = 0;
     while (bytes.size() - at >= wire::header_bytes) {
         auto const header = wire::read_header(bytes.substr(at));
@@ -407,7 +407,7 @@ std::optional<relay_machine::outcome> relay_machine::on_premise(base::byte_view 
             return outcome{at, end_of_premise(), true}; // an error of the client's own message, or too long for anything of pgmend's
         }
         at += frame.size();
-        if (++premise_seen_ == ahead + of_premise) return outcome{at, end_of_premise(), at < bytes.size()};
+        if (++premise_seen_ == ahead + of_premises) return outcome{at, end_of_premise(), at < bytes.size()};
     }
     return outcome{at, {}, false};
 }

@@ -2,6 +2,7 @@
 
 #include "pgmend/session/pipelined_rows.hpp"
 #include "pgmend/wire/client_messages.hpp"
+#include "pgmend/wire/cursor.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "pgmend/wire/sqlstate.hpp"
 
@@ -293,12 +294,17 @@ bool statement_check::may_ask_of_premise(healing::healed_text const& text) const
 }
 
 advice statement_check::look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                             bool in_transaction, bool alone) {
+                             bool in_transaction, company around) {
     auto const hash = healing::rewrite_cache::text_hash(sql);
     auto* const known_text = judge_->known_text(sql, hash);
     if (known_text == nullptr && statement == nullptr && !in_transaction && judge_->is_of_no_interest(sql, hash)) return {};
     auto& text = known_text != nullptr ? *known_text : judge_->text(sql, hash);
     auto given = base_advice(text, in_transaction);
+    if (around == company::undecided && statement != nullptr && !in_transaction && !text.begins_transaction && !text.controls_transaction && !text.changes_session) {
+        given.what = advice::kind_type::ask;
+        note_question(statement, types, in_transaction);
+        return given;
+    }
     if (judge_->settings().healing_mode != healing::mode::off && judge_->has_tripwire() && judge_->trips(text)) {
         std::vector<catalog::oid> const declared(types.begin(), types.end());
         auto const view = view_number();
@@ -309,7 +315,7 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
         bool const fresh = settled && (!used || is_fresh(*it));
         // A Query that is more than rows could not be sent as extended messages.
         bool const of_rows = settled && (statement != nullptr || sql::plain_statement(sql) != sql::statement_kind::empty);
-        bool const asks = of_rows && !fresh && alone && !in_transaction && it->confirmed != base::time_point{} && may_ask_of_premise(*it->text);
+        bool const asks = of_rows && !fresh && around == company::alone && !in_transaction && it->confirmed != base::time_point{} && may_ask_of_premise(*it->text);
         if (asks) {
             given.premise = ask_of_premise();
             it->confirmed = clock_();
@@ -322,16 +328,50 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
             given.note = more.note;
         } else {
             given.what = advice::kind_type::ask;
-            asked_parse_ = statement != nullptr;
-            asked_statement_ = statement != nullptr ? std::string{*statement} : std::string{};
-            asked_types_ = declared;
-            asked_in_transaction_ = in_transaction;
+            note_question(statement, types, in_transaction);
             return given;
         }
     }
     note_effects(text);
     if (statement != nullptr) remember(*statement, text, given.note, types);
     return given;
+}
+
+void statement_check::note_question(base::byte_view const* statement, std::span<catalog::oid const> types, bool in_transaction) {
+    asked_parse_ = statement != nullptr;
+    asked_statement_ = statement != nullptr ? std::string{*statement} : std::string{};
+    asked_types_.assign(types.begin(), types.end());
+    asked_in_transaction_ = in_transaction;
+}
+
+preflight::coming statement_check::look_ahead(std::span<later_message const> later) {
+    coming out;
+    if (judge_->settings().healing_mode != healing::mode::heal || begun_) return out;
+    auto const add = [&](std::shared_ptr<healing::healed_text const> const& text) {
+        if (std::find(out.premises.begin(), out.premises.end(), text) == out.premises.end()) out.premises.push_back(text);
+    };
+    for (auto const& message : later) {
+        if (!message.parse) {
+            auto const found = prepared_.find(std::string{message.statement});
+            if (found != prepared_.end() && is_to_be_confirmed(found->second)) add(found->second.note->healed);
+            continue;
+        }
+        auto const hash = healing::rewrite_cache::text_hash(message.sql);
+        auto* const text = judge_->known_text(message.sql, hash);
+        if (text == nullptr ? judge_->is_of_no_interest(message.sql, hash) : !judge_->trips(*text)) continue;
+        auto const view = text != nullptr ? view_number() : 0;
+        auto* const it = view == 0 ? nullptr : judge_->known(*text, view, message.types);
+        if (it != nullptr && (it->kind != opinion::kind_type::heal || fails_first(*it))) continue;
+        bool const locked = it != nullptr && std::find(locked_.begin(), locked_.end(), it->text) != locked_.end();
+        bool const known = it != nullptr && it->verified && view_ && !judge_->views_do_not_last();
+        if (!known || (!is_fresh(*it) && (it->confirmed == base::time_point{} || !may_ask_of_premise(*it->text)))) return {.asks = true, .premises = {}};
+        if (locked ? can_ask_of_premise(*it->text) : !is_fresh(*it)) add(it->text);
+    }
+    for (auto const& text : out.premises) {
+        bool const there = std::find(locked_.begin(), locked_.end(), text) != locked_.end();
+        if (!there && locked_.size() < most_locked) locked_.push_back(text); // as good as asked about where it comes
+    }
+    return out;
 }
 
 /// Bound inside a transaction block after the schema has changed, it wants a savepoint ahead of it.
@@ -349,7 +389,13 @@ base::byte_view statement_check::begins(base::byte_view statement) const {
     return found != prepared_.end() ? base::byte_view{found->second.begins} : base::byte_view{};
 }
 
-advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction, bool alone) {
+/// One that was sent edited: whether its premise is to be asked about with its next Bind.
+bool statement_check::is_to_be_confirmed(prepared const& it) const {
+    if (!it.first || it.ended || it.shape_only || !may_ask_of_premise(*it.note->healed)) return false;
+    return it.note->healed->plan.writes() || clock_() - it.confirmed >= judge_->settings().recheck;
+}
+
+advice statement_check::look_at_bind(base::byte_view statement, bool in_transaction, company around) {
     advice given;
     auto const found = prepared_.find(std::string{statement});
     if (found == prepared_.end() || found->second.controls_transaction) locked_.clear();
@@ -365,12 +411,9 @@ advice statement_check::look_at_bind(base::byte_view statement, bool in_transact
     given.splits = it.splits;
     if (it.first) given.prepare = judge_again(it);
     if (!it.ended) given.note = it.note;
-    if (alone && it.first && !it.ended && !it.shape_only && !in_transaction && may_ask_of_premise(*it.note->healed)) {
-        auto const now = clock_();
-        if (it.note->healed->plan.writes() || now - it.confirmed >= judge_->settings().recheck) {
-            given.premise = ask_of_premise();
-            it.confirmed = now;
-        }
+    if (around == company::alone && !in_transaction && is_to_be_confirmed(it)) {
+        given.premise = ask_of_premise();
+        it.confirmed = clock_();
     }
     if (it.changes_session) passed_unseen();
     given.guardable = in_transaction && it.guardable && guards();
@@ -482,9 +525,10 @@ std::optional<statement_check::need> statement_check::consider_ahead(base::byte_
     judge_->refresh();
     auto& text = judge_->text(sql);
     bool const heals = judge_->schema() && judge_->settings().healing_mode == healing::mode::heal && judge_->trips(text);
-    asked_number_ = heals && view_ ? view_number() : 0;
+    if (!heals || judge_->views_do_not_last()) return std::nullopt;
+    if (!view_) return need{.given = {}, .probe = true, .verify = nullptr, .confirm = nullptr};
+    asked_number_ = view_number();
     asked_at_ = judge_->stamp();
-    if (asked_number_ == 0 || judge_->views_do_not_last()) return std::nullopt;
     auto* it = judge_->known(text, asked_number_, types);
     if (it == nullptr) it = &judge_->judge(text, asked_number_, types, circumstances());
     if (it->kind != opinion::kind_type::heal || fails_first(*it)) return std::nullopt;
@@ -535,20 +579,37 @@ void statement_check::verified(base::byte_view sql, std::vector<catalog::oid> co
     it->reason = std::make_shared<healing::refusal const>(healing::refusal{std::move(*refused), healing::refusal_kind::unproven, {}});
 }
 
-void statement_check::premise_broken(base::byte_view sqlstate, base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view const* statement,
-                                     bool sent_again) {
+void statement_check::premise_broken(base::byte_view sqlstate, std::span<base::byte_view const> request) {
     if (sqlstate == wire::sqlstate::unknown_statement) premise_there_ = false; // DEALLOCATE ALL
     else ++premises_broken_;
-    auto const found = statement == nullptr ? prepared_.end() : prepared_.find(std::string{*statement});
-    if (found != prepared_.end()) found->second.confirmed = {};
-    if (!sent_again) return;
-    if (auto const view = view_number(); view != 0) {
-        if (auto* const it = judge_->known(judge_->text(sql), view, types)) it->confirmed = {};
+    auto const view = view_number();
+    auto const forget = [&](base::byte_view sql, std::vector<catalog::oid> const& types) {
+        auto* const text = view != 0 ? judge_->known_text(sql, healing::rewrite_cache::text_hash(sql)) : nullptr;
+        if (text == nullptr) return;
+        if (auto* const it = judge_->known(*text, view, types)) it->confirmed = {};
+    };
+    for (auto const frame : request) {
+        wire::cursor in{wire::body_of(frame)};
+        switch (frame.front()) {
+        case 'Q': forget(in.text(), {}); break;
+        case 'P': {
+            auto const parse = wire::read_parse(wire::body_of(frame));
+            if (!parse) break;
+            forget(parse->sql, parse->parameter_types);
+            auto const found = prepared_.find(std::string{parse->statement});
+            if (found == prepared_.end() || !found->second.first) break;
+            found->second.first.reset();
+            found->second.note.reset();
+            --edited_;
+            break;
+        }
+        case 'B':
+            (void)in.text();
+            if (auto const found = prepared_.find(std::string{in.text()}); found != prepared_.end()) found->second.confirmed = {};
+            break;
+        default: break;
+        }
     }
-    if (found == prepared_.end() || !found->second.first) return;
-    found->second.first.reset();
-    found->second.note.reset();
-    --edited_;
 }
 
 std::optional<statement_check::sent_edited> statement_check::edited(base::byte_view statement) const {

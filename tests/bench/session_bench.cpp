@@ -76,7 +76,7 @@ void session_benches() {
     session::statement_check check{judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; },
                                    [] { return base::time_point{std::chrono::hours{1}}; }}; // a healed read asks again by the clock
     if (!check.active(false)) return;
-    (void)check.look(drifted, nullptr, {}, false, false);
+    (void)check.look(drifted, nullptr, {}, false, session::company::unknown);
     healing::session_view view;
     view.search_path = {"pg_catalog", "public"};
     view.client_encoding = "UTF8";
@@ -85,8 +85,8 @@ void session_benches() {
     check.verified(drifted, {}, std::nullopt);
     check.confirmed(drifted, {}, "42703");
 
-    measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false, false).guard; });
-    measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false, false).note != nullptr; });
+    measure("session: known-good text, decision", [&] { return check.active(false) && check.look(healthy, nullptr, {}, false, session::company::unknown).guard; });
+    measure("session: cached heal, decision", [&] { return check.active(false) && check.look(drifted, nullptr, {}, false, session::company::unknown).note != nullptr; });
 
     session::relay_machine relay{{true, 65536}};
     relay.configure({true, 65536}, &check);
@@ -105,7 +105,7 @@ void session_benches() {
 
     // A write asks each time whether the heal's premise holds, in the same packet.
     std::string const write = "UPDATE users SET email = 'x' WHERE id = 1";
-    (void)check.look(write, nullptr, {}, false, false);
+    (void)check.look(write, nullptr, {}, false, session::company::unknown);
     (void)check.consider(write, {}, false);
     check.verified(write, {}, std::nullopt);
     check.confirmed(write, {}, "42703");
@@ -114,7 +114,7 @@ void session_benches() {
     wire::append_bind(request, "", "", {});
     wire::append_execute(request, "");
     wire::append_sync(request);
-    (void)check.look(write, nullptr, {}, false, true); // prepares the statement that asks
+    (void)check.look(write, nullptr, {}, false, session::company::alone); // prepares the statement that asks
     auto const frame = [](char type, std::string_view body) {
         std::string out(1, type);
         base::append_u32(out, static_cast<std::uint32_t>(body.size() + 4));
@@ -172,7 +172,7 @@ void session_benches() {
     }() + ") AND id = ";
     std::uint64_t number = 0;
     measure_text("session: new text without drift", kibibyte, [&] {
-        return check.look(kibibyte + std::to_string(++number), nullptr, {}, false, false).guard;
+        return check.look(kibibyte + std::to_string(++number), nullptr, {}, false, session::company::unknown).guard;
     });
     measure_text("session: what a text leaves behind, new", kibibyte, [&] { return session::effects_of(kibibyte).calls; });
     session::known_effects known;

@@ -97,6 +97,43 @@ TEST_CASE("a failed query is probed, planned, verified and sent again, edited") 
     CHECK(again.bytes == query("SELECT email_address AS email FROM users"));
 }
 
+TEST_CASE("texts behind the failed one are edited with it, and what all of them rest on is asked about in the same packet") {
+    auto const rest = [](std::string_view write) {
+        return bind("s") + execute() + parse("", "SELECT 1") + bind("") + execute() + parse("w", write) + bind("w") + execute() + bind("s") + execute() + sync_message();
+    };
+    auto const request = failed(parse("s", "SELECT email FROM users") + rest("DELETE FROM users WHERE email = $1"));
+    heal_machine machine{request, {}};
+    REQUIRE(machine.later_texts().size() == 2);
+    CHECK(machine.later_texts()[1].message == 6);
+    CHECK(machine.later_texts()[1].statement == "w");
+    CHECK(feed(machine, probe_answer + probe_end) == step::probed);
+    auto plan = plan_for("SELECT email_address AS email FROM users");
+    plan.premise = {"{1}"};
+    (void)machine.verify(std::move(plan));
+    CHECK(feed(machine, frame('3') + frame('1') + frame('t', "\0\0"s) + description("email", 16384, 25) + frame('3') + frame('3') + frame('1') + frame('2') +
+                            frame('D', "\0\0"s) + frame('C', "SELECT 1\0"s) + frame('3') + ready()) == step::verified);
+    auto note = std::make_shared<session::answer_note>();
+    auto other = plan_for("DELETE FROM users WHERE email_address = $1");
+    other.premise = {"{2}"};
+    note->healed = std::make_shared<healing::healed_text const>(healing::make_healed_text(std::move(other), "DELETE FROM users WHERE email = $1"));
+    machine.edit_also(6, note);
+    auto const again = machine.retry();
+    auto const first = parse("s", "SELECT email_address AS email FROM users") + bind("s");
+    REQUIRE(again.bytes.starts_with(first));
+    REQUIRE(again.bytes.ends_with(rest("DELETE FROM users WHERE email_address = $1").substr(bind("s").size())));
+    CHECK(again.bytes.find("{1}") < again.bytes.find("{2}"));
+    CHECK(own_answers(again) == 8); // Close and Parse of the question, and two times Bind, Execute and Close
+    REQUIRE(again.edited_also.size() == 1);
+    CHECK(again.edited_also[0].message == 6);
+    CHECK(again.answers.size() == 20);
+    std::vector<std::size_t> noted;
+    for (std::size_t i = 0; i < again.answers.size(); ++i) {
+        if (again.answers[i].note == note) noted.push_back(i);
+    }
+    CHECK(noted == std::vector<std::size_t>{14, 15});
+    CHECK(machine.as_it_was().bytes == request.request);
+}
+
 TEST_CASE("a schema of search_path that is gone keeps its place, one that may not be used has none") {
     auto const request = failed(query("SELECT email FROM users"));
     heal_machine machine{request, {}};

@@ -500,15 +500,21 @@ struct scripted : session::preflight {
     }
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override { unseen.push_back(std::string{statement} + ": " + std::string{sql}); }
     void closed(base::byte_view statement) override { unseen.push_back("closed: " + std::string{statement}); }
-    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool, bool alone) override {
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool, session::company around) override {
         auto const found = answers.find(std::string{sql});
         auto given = found == answers.end() ? session::advice{} : found->second;
-        if (!alone) given.premise = session::advice::premise_type::none;
+        if (around == session::company::undecided) given.what = session::advice::kind_type::ask;
+        if (around != session::company::alone) given.premise = session::advice::premise_type::none;
         return given;
     }
-    session::advice look_at_bind(base::byte_view statement, bool, bool alone) override {
+    coming look_ahead(std::span<session::later_message const> later) override {
+        for (auto const& it : later) seen_ahead.push_back(std::string{it.statement} + (it.parse ? ": " + std::string{it.sql} : " is bound"));
+        return comes;
+    }
+    session::advice::premise_type ask_of_premise() override { return session::advice::premise_type::asked; }
+    session::advice look_at_bind(base::byte_view statement, bool, session::company around) override {
         session::advice any;
-        if (alone && statement == "premised") any.premise = session::advice::premise_type::asked;
+        if (around == session::company::alone && statement == "premised") any.premise = session::advice::premise_type::asked;
         any.controls_transaction = any.ends_transaction = !statement.empty();
         any.note = bound;
         if (statement == "outdated") any.prepare = std::make_shared<session::prepare_again const>(session::prepare_again{"SELECT email", {23}});
@@ -526,6 +532,8 @@ struct scripted : session::preflight {
     std::shared_ptr<session::answer_note const> bound;
     std::vector<std::uint64_t> tokens;
     std::vector<std::string> unseen;
+    coming comes;
+    std::vector<std::string> seen_ahead;
     bool is_active{true};
     int refreshed{0};
 };
@@ -686,6 +694,53 @@ TEST_CASE("what the client sends behind a premise waits for its answer; what is 
     CHECK(r.take_server() == query("SELECT 1") + parse("s", "SELECT email_address AS email") + bind("s") + execute() + sync_message());
 }
 
+TEST_CASE("the premises of all that a request has to say are asked about behind its first Bind") {
+    premised_relay r;
+    auto const text = r.check.bound->healed;
+    auto const none = execute() + parse("t", "SELECT 2") + bind("t") + execute() + bind("old") + execute() + bind("old") + execute() + sync_message();
+    SECTION("of a text that was edited, and of later ones") {
+        auto other = std::make_shared<healing::healed_text>(*text);
+        r.check.comes.premises = {other, text};
+        r.client(parse("s", "SELECT email") + bind("s") + none);
+        CHECK(r.check.seen_ahead == std::vector<std::string>{"t: SELECT 2", "old is bound"});
+        CHECK(r.take_server() == parse("s", "SELECT email_address AS email") + bind("s") + r.question() + r.question() + none);
+        r.server(frame('1') + frame('2') + holds);
+        CHECK(r.take_client().empty());
+        r.server(holds);
+        CHECK(r.take_client() == frame('1') + frame('2'));
+    }
+    SECTION("of later ones only") {
+        r.check.comes.premises = {text};
+        r.client(parse("s", "SELECT 1") + bind("s") + none);
+        CHECK(r.take_server() == parse("s", "SELECT 1") + bind("s") + r.question() + none);
+        r.server(frame('1') + frame('2') + holds + row + frame('1') + frame('2') + row + frame('2') + row + frame('2') + row + ready());
+        CHECK(r.take_client() == frame('1') + frame('2') + row + frame('1') + frame('2') + row + frame('2') + row + frame('2') + row + ready());
+        CHECK(r.machine.idle());
+    }
+    SECTION("the second one does not hold") {
+        r.check.comes.premises = {text, std::make_shared<healing::healed_text>(*text)};
+        auto const request = bind("s") + none;
+        r.client(request);
+        CHECK(r.take_server() == bind("s") + r.question() + r.question() + none);
+        r.server(frame('2') + holds + broken);
+        REQUIRE(r.machine.holding());
+        CHECK(r.machine.held().premise_broken == "22012");
+        CHECK(r.machine.held().request == request);
+        CHECK(r.take_client().empty());
+    }
+    SECTION("what has to be asked about ahead of the request is") {
+        r.check.comes.asks = true;
+        r.client(parse("s", "SELECT 1") + bind("s") + none);
+        CHECK(r.machine.asking());
+        CHECK(r.machine.asked().sql == "SELECT 1");
+        CHECK(r.take_server().empty());
+    }
+    SECTION("a request that cannot be seen whole says nothing") {
+        r.client(bind("s") + none.substr(0, none.size() - 1));
+        CHECK(r.check.seen_ahead.empty());
+    }
+}
+
 TEST_CASE("a request whose premise does not hold is held as the client sent it, with nothing passed on") {
     for (std::size_t const piece : {1u, 1000u}) {
         premised_relay r;
@@ -701,9 +756,11 @@ TEST_CASE("a request whose premise does not hold is held as the client sent it, 
 
         session::heal_machine machine{r.machine.held(), {}};
         auto const again = machine.as_it_was();
-        CHECK(again.bytes == request);
+        std::string close;
+        wire::append_close_statement(close, "s"); // it has been prepared
+        CHECK(again.bytes == close + request);
         r.to_client += r.machine.begin_retry(again, {});
-        r.server(frame('1') + frame('2') + row + ready());
+        r.server(frame('3') + frame('1') + frame('2') + row + ready());
         CHECK(r.take_client() == frame('1') + frame('2') + row + ready());
         CHECK(r.machine.idle());
         CHECK(r.machine.take_executed().empty());
@@ -717,8 +774,9 @@ TEST_CASE("a Bind whose premise does not hold is sent again behind a Parse of wh
     r.server(broken);
     REQUIRE(r.machine.holding());
     session::heal_machine machine{r.machine.held(), {}};
-    session::prepare_again const anew{"SELECT email", {}};
-    auto again = machine.as_it_was(&anew);
+    auto const from = std::make_shared<session::prepare_again const>(session::prepare_again{"SELECT email", {}});
+    CHECK(machine.as_it_was({{"premised", from}, {"other", from}}).bytes == prepare_anew("premised", "SELECT email") + prepare_anew("other", "SELECT email") + request);
+    auto again = machine.as_it_was({{"premised", from}});
     again.heals_again = true;
     CHECK(again.bytes == prepare_anew("premised", "SELECT email") + request);
     r.to_client += r.machine.begin_retry(again, {});
@@ -1310,8 +1368,8 @@ namespace {
 
 struct splitting final : session::preflight {
     bool active(bool) override { return false; }
-    session::advice look(base::byte_view, base::byte_view const*, std::span<std::uint32_t const>, bool, bool) override { return {}; }
-    session::advice look_at_bind(base::byte_view, bool, bool) override { return {}; }
+    session::advice look(base::byte_view, base::byte_view const*, std::span<std::uint32_t const>, bool, session::company) override { return {}; }
+    session::advice look_at_bind(base::byte_view, bool, session::company) override { return {}; }
     void passed_unseen() override {}
     void worked(std::uint64_t) override {}
     [[nodiscard]] bool splits_batches() const override { return true; }
@@ -1414,13 +1472,13 @@ namespace {
 /// A rule wants batches to be split, and says so of what begins with INSERT.
 struct splitting_early final : session::preflight {
     bool active(bool) override { return true; }
-    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool in_transaction, bool) override { return of(sql, in_transaction); }
+    session::advice look(base::byte_view sql, base::byte_view const*, std::span<std::uint32_t const>, bool in_transaction, session::company) override { return of(sql, in_transaction); }
     session::advice look_at_beginning(base::byte_view sql, base::byte_view const* statement, bool in_transaction) override {
         auto out = of(sql, in_transaction);
         out.controls_transaction = statement == nullptr;
         return out;
     }
-    session::advice look_at_bind(base::byte_view, bool, bool) override { return {}; }
+    session::advice look_at_bind(base::byte_view, bool, session::company) override { return {}; }
     void passed_unseen() override {}
     void worked(std::uint64_t) override {}
     [[nodiscard]] bool splits_batches() const override { return true; }

@@ -32,7 +32,7 @@ struct fixture {
     advice look(std::string_view sql, bool in_transaction = false) {
         if (!in_transaction) check.request_begins();
         if (!check.active(in_transaction)) return {};
-        return check.look(sql, nullptr, {}, in_transaction, false);
+        return check.look(sql, nullptr, {}, in_transaction, session::company::unknown);
     }
     static healing::session_view view(std::vector<std::string> path = {"pg_catalog", "app", "public"}) {
         healing::session_view out;
@@ -111,7 +111,7 @@ TEST_CASE("the first heal of a text in another session takes one question, for i
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
     REQUIRE(other.active(false));
-    REQUIRE(other.look(drifted, nullptr, {}, false, false).what == kind::ask);
+    REQUIRE(other.look(drifted, nullptr, {}, false, session::company::unknown).what == kind::ask);
     auto const need = other.consider(drifted, {}, false);
     CHECK(need.probe);
     CHECK(need.verify == nullptr); // PostgreSQL has accepted it under the usual view
@@ -125,7 +125,7 @@ TEST_CASE("a session with another search path gets another answer") {
     (void)f.look(drifted);
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
-    REQUIRE(other.look(drifted, nullptr, {}, false, false).what == kind::ask);
+    REQUIRE(other.look(drifted, nullptr, {}, false, session::company::unknown).what == kind::ask);
     CHECK(other.consider(drifted, {}, false).probe);
     other.learn(fixture::view({"pg_catalog", "elsewhere"}));
     CHECK(other.consider(drifted, {}, false).given->what == kind::pass);
@@ -210,13 +210,13 @@ TEST_CASE("a prepared statement is guarded by what it was prepared from, one tha
     fixture f;
     base::byte_view const name = "s1";
     REQUIRE(f.check.active(true));
-    (void)f.check.look("SELECT note FROM orders", &name, {}, true, false);
-    auto const bind = f.check.look_at_bind("s1", true, false);
+    (void)f.check.look("SELECT note FROM orders", &name, {}, true, session::company::unknown);
+    auto const bind = f.check.look_at_bind("s1", true, session::company::unknown);
     CHECK(bind.guard);
     CHECK_FALSE(bind.ends_transaction);
     f.check.worked(bind.token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
-    CHECK(f.check.look_at_bind("unknown", true, false).ends_transaction);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, session::company::unknown).guard);
+    CHECK(f.check.look_at_bind("unknown", true, session::company::unknown).ends_transaction);
 }
 
 TEST_CASE("a block is begun by a BEGIN that was prepared before, too") {
@@ -228,9 +228,9 @@ TEST_CASE("a block is begun by a BEGIN that was prepared before, too") {
     f.check.prepared_unseen("BEGIN; SELECT 1", "more");
     CHECK(f.check.begins("begins") == "BEGIN");
     for (auto const* other : {"ends", "more", "unknown"}) CHECK(f.check.begins(other).empty());
-    (void)f.check.look_at_bind("begins", false, true);
+    (void)f.check.look_at_bind("begins", false, session::company::alone);
     CHECK(f.check.begun());
-    (void)f.check.look_at_bind("ends", false, false);
+    (void)f.check.look_at_bind("ends", false, session::company::unknown);
     CHECK_FALSE(f.check.begun());
 }
 
@@ -239,18 +239,18 @@ TEST_CASE("a statement that was prepared while nothing was looked at is guarded 
     REQUIRE_FALSE(f.check.active(false));
     f.check.prepared_unseen("SELECT note FROM orders", "s1");
     f.check.prepared_unseen("COMMIT", "end");
-    auto const bind = f.check.look_at_bind("s1", true, false);
+    auto const bind = f.check.look_at_bind("s1", true, session::company::unknown);
     CHECK(bind.guard);
     CHECK_FALSE(bind.ends_transaction);
     f.check.worked(bind.token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, session::company::unknown).guard);
     f.migrate("ALTER TABLE orders RENAME COLUMN note TO remark");
     REQUIRE(f.check.active(true));
-    CHECK(f.check.look_at_bind("s1", true, false).guard);
-    CHECK_FALSE(f.check.look_at_bind("end", true, false).guard);
-    CHECK(f.check.look_at_bind("end", true, false).ends_transaction);
+    CHECK(f.check.look_at_bind("s1", true, session::company::unknown).guard);
+    CHECK_FALSE(f.check.look_at_bind("end", true, session::company::unknown).guard);
+    CHECK(f.check.look_at_bind("end", true, session::company::unknown).ends_transaction);
     f.check.closed("s1");
-    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, session::company::unknown).guard);
 }
 
 TEST_CASE("values that may be labels which were renamed are known by their names, in arrays and in binary form, too") {
@@ -284,24 +284,24 @@ TEST_CASE("a text that was seen to work may be guarded all the same, where it is
     fixture f;
     base::byte_view const name = "s1";
     REQUIRE(f.check.active(true));
-    auto const first = f.check.look("SELECT note FROM orders WHERE id = $1", &name, {}, true, false);
+    auto const first = f.check.look("SELECT note FROM orders WHERE id = $1", &name, {}, true, session::company::unknown);
     CHECK(first.guardable);
     f.check.worked(first.token);
-    auto const bound = f.check.look_at_bind("s1", true, false);
+    auto const bound = f.check.look_at_bind("s1", true, session::company::unknown);
     CHECK(bound.guardable);
     CHECK(bound.guard); // it may have been prepared before the change
     f.check.worked(bound.token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, session::company::unknown).guard);
     f.migrate("ALTER TABLE orders ADD COLUMN other text");
     REQUIRE(f.check.active(true));
     base::byte_view const later = "s2"; // of another session, say
-    f.check.worked(f.check.look("SELECT note FROM orders WHERE id = $1", &later, {}, true, false).token);
-    f.check.worked(f.check.look_at_bind("s2", true, false).token);
-    CHECK(f.check.look_at_bind("s1", true, false).guard);
-    f.check.worked(f.check.look_at_bind("s1", true, false).token);
-    CHECK_FALSE(f.check.look_at_bind("s1", true, false).guard);
-    CHECK_FALSE(f.check.look_at_bind("s1", false, false).guardable);
-    CHECK_FALSE(f.check.look_at_bind("unknown", true, false).guardable);
+    f.check.worked(f.check.look("SELECT note FROM orders WHERE id = $1", &later, {}, true, session::company::unknown).token);
+    f.check.worked(f.check.look_at_bind("s2", true, session::company::unknown).token);
+    CHECK(f.check.look_at_bind("s1", true, session::company::unknown).guard);
+    f.check.worked(f.check.look_at_bind("s1", true, session::company::unknown).token);
+    CHECK_FALSE(f.check.look_at_bind("s1", true, session::company::unknown).guard);
+    CHECK_FALSE(f.check.look_at_bind("s1", false, session::company::unknown).guardable);
+    CHECK_FALSE(f.check.look_at_bind("unknown", true, session::company::unknown).guardable);
     CHECK_FALSE(f.look("COMMIT", true).guardable);
     healing::settings off;
     off.guard = healing::transaction_guard::off;
@@ -348,7 +348,7 @@ TEST_CASE("a text that fits passes on the usual view of the user, without a ques
     (void)f.ask(drifted);
     statement_check other{f.judge, {"shop", "app"}, [] { return std::chrono::sys_seconds{}; }, [] { return base::time_point{std::chrono::hours{1}}; }};
     constexpr auto current = "SELECT email_address FROM users";
-    REQUIRE(other.look(current, nullptr, {}, false, false).what == kind::ask);
+    REQUIRE(other.look(current, nullptr, {}, false, session::company::unknown).what == kind::ask);
     auto const need = other.consider(current, {}, false);
     REQUIRE(need.given);
     CHECK(need.given->what == kind::pass);
@@ -385,28 +385,28 @@ TEST_CASE("a prepared heal that is no longer allowed is taken back before the ne
     f.migrate("ALTER TABLE users RENAME email TO email_address");
     base::byte_view const name = "s1";
     REQUIRE(f.check.active(false));
-    (void)f.check.look(drifted, &name, {}, false, false);
+    (void)f.check.look(drifted, &name, {}, false, session::company::unknown);
     REQUIRE(f.ask(drifted).what == kind::edit);
-    CHECK_FALSE(f.check.look_at_bind(name, false, false).prepare);
+    CHECK_FALSE(f.check.look_at_bind(name, false, session::company::unknown).prepare);
     auto off = healing::settings{};
     off.healing_mode = healing::mode::off;
     f.judge->configure(off, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
     REQUIRE(f.check.active(false));
     for (int i = 0; i < 2; ++i) { // the server has refused it, so it is not there
-        auto const bind = f.check.look_at_bind(name, false, false);
+        auto const bind = f.check.look_at_bind(name, false, session::company::unknown);
         REQUIRE(bind.prepare);
         CHECK(bind.prepare->sql == drifted);
         CHECK_FALSE(bind.note);
     }
     f.judge->configure({}, std::make_shared<rules::rule_set const>(), std::make_shared<learning::pattern_book const>());
-    auto const bind = f.check.look_at_bind(name, false, false);
+    auto const bind = f.check.look_at_bind(name, false, session::company::unknown);
     REQUIRE(bind.prepare);
     CHECK(bind.prepare->sql == "SELECT email_address AS email FROM users");
     REQUIRE(bind.note);
-    CHECK_FALSE(f.check.look_at_bind(name, false, false).prepare);
+    CHECK_FALSE(f.check.look_at_bind(name, false, session::company::unknown).prepare);
     // Prepared anew under the same name by the client: nothing is left of it.
-    (void)f.check.look("SELECT note FROM orders", &name, {}, false, false);
-    CHECK_FALSE(f.check.look_at_bind(name, false, false).note);
+    (void)f.check.look("SELECT note FROM orders", &name, {}, false, session::company::unknown);
+    CHECK_FALSE(f.check.look_at_bind(name, false, session::company::unknown).note);
 }
 
 TEST_CASE("texts that no rule is for are not kept before they come again") {
@@ -443,8 +443,8 @@ TEST_CASE("of a text that is too long to be looked at the beginning tells whethe
     CHECK(given.guard);
     CHECK_FALSE(given.controls_transaction);
     CHECK(f.check.splits("s"));
-    CHECK(f.check.look_at_bind("s", true, false).guard);
-    CHECK(f.check.look_at_bind("s", false, false).splits);
+    CHECK(f.check.look_at_bind("s", true, session::company::unknown).guard);
+    CHECK(f.check.look_at_bind("s", false, session::company::unknown).splits);
     for (auto const* text : {"INSERT INTO users VALUES (1, 'a", "UPDATE orders SET note = 'a", "INSERT INTO other.users VALUES (", ""}) {
         given = f.check.look_at_beginning(text, nullptr, true);
         CHECK_FALSE(given.splits);

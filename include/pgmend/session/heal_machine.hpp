@@ -76,11 +76,25 @@ class heal_machine {
     /// After that was refused: ends what is left of the retry. Leads to refused again, with the same reason.
     [[nodiscard]] std::string end_of_retry(retry_request const& again);
 
+    /// A text that comes behind the failed one in the same request.
+    struct later_text {
+        std::uint32_t message{0};
+        base::byte_view statement; ///< its name
+        base::byte_view sql;
+        std::vector<std::uint32_t> types; ///< of its parameters, as declared
+    };
+    [[nodiscard]] std::vector<later_text> later_texts() const;
+    /// retry() sends the text of this message edited, too.
+    void edit_also(std::uint32_t message, std::shared_ptr<answer_note const> note) { also_.push_back({message, std::move(note)}); }
     /// After verified: the client's request again, edited.
     [[nodiscard]] retry_request retry();
-    /// The client's request again, as it was: for a failure of what had been sent edited. `anew` (may be null): what its statement is to be prepared from
-    /// ahead of it.
-    [[nodiscard]] retry_request as_it_was(prepare_again const* anew = nullptr);
+    /// What a statement is to be prepared from, ahead of the request.
+    struct prepared_anew {
+        base::byte_view statement; ///< its name, in the request
+        std::shared_ptr<prepare_again const> from;
+    };
+    /// The client's request again, as it was: for a failure of what had been sent edited.
+    [[nodiscard]] retry_request as_it_was(std::vector<prepared_anew> const& anew = {});
     /// After probed: the client's request again; in the place of each Bind among `left_out` (message numbers, ascending) one of `nothing`, a text that
     /// stores no row. `plan` is for the reports.
     [[nodiscard]] retry_request retry_without(healing::plan plan, std::vector<std::uint32_t> left_out, base::byte_view nothing);
@@ -134,7 +148,10 @@ class heal_machine {
     step end_of_phase();
     void refuse(std::string reason);
     void begin_transaction_again(std::string& out, std::vector<expected_answer>& answers);
-    [[nodiscard]] bool binds_the_text(std::uint32_t index) const;
+    [[nodiscard]] std::optional<std::uint32_t> text_of_bind(std::uint32_t index) const;
+    [[nodiscard]] bool binds_the_text(std::uint32_t index) const { return text_of_bind(index) == parse_; }
+    [[nodiscard]] std::shared_ptr<answer_note const> edited_also(std::uint32_t message) const;
+    void ask_of_premises(retry_request& again) const;
     [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again,
                                       std::shared_ptr<answer_note const> const& note = nullptr);
 
@@ -159,12 +176,14 @@ class heal_machine {
     bool repeats_itself_{false};        // the failed one was prepared by an earlier request, and bound in this one
     bool did_something_{false};         // and executed, ahead of the failure
     bool for_rows_{false};
+    bool as_it_was_{false};             // nothing of the request is edited any more
     std::vector<std::uint32_t> left_out_;
     std::string instead_;               // what is bound in their place
     std::vector<std::uint32_t> instead_types_;
     bool with_parameters_{false};       // with theirs
     std::vector<std::uint32_t> described_types_; // of the text's parameters
     std::vector<healing::bound_value> other_values_;
+    std::vector<std::pair<std::uint32_t, std::shared_ptr<answer_note const>>> also_; // edited in the retry, by message
     std::string reason_;
 
     std::uint32_t parse_{earlier};      // index of the message that has the failed text

@@ -39,6 +39,21 @@ struct advice {
     std::shared_ptr<prepare_again const> prepare; ///< Bind: this goes ahead of it, under the same name
 };
 
+/// A message behind the first one of a request: a Parse, or a Bind of what an earlier request has prepared. Views of what was received.
+struct later_message {
+    bool parse{false};
+    base::byte_view statement; ///< its name
+    base::byte_view sql;       ///< Parse
+    std::vector<std::uint32_t> types; ///< Parse: of its parameters, as declared
+};
+
+/// What is around the message that is looked at.
+enum class company : std::uint8_t {
+    unknown,   ///< something is on its way, or not all of the request is in sight
+    alone,     ///< nothing is on its way, all of the request is in sight, behind a Parse comes a Bind of it, and nothing else of it has to be asked about ahead: a premise may be
+    undecided, ///< the same, but something later in the request has to be asked about, and this is the moment
+};
+
 /// Port: tier 1, as the relay sees it. Called on the statement path: answers from memory, never blocks.
 class preflight {
   public:
@@ -51,9 +66,17 @@ class preflight {
     virtual void request_begins() {}
 
     /// A Query, or a Parse for `statement` (null: Query) with the parameter types declared. `in_transaction`: inside a block.
-    /// `alone`: nothing is on its way, and all of the request is in sight, with a Bind of it: a premise may be asked about.
     [[nodiscard]] virtual advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                                      bool in_transaction, bool alone) = 0;
+                                      bool in_transaction, company around) = 0;
+
+    /// What comes later in the request whose first message is looked at next, outside of a transaction block.
+    struct coming {
+        bool asks{false}; ///< one of them has to be asked about, and can only be ahead of the request
+        std::vector<std::shared_ptr<healed_text const>> premises; ///< to be asked about together with that of the first statement; then nothing else has to be
+    };
+    [[nodiscard]] virtual coming look_ahead(std::span<later_message const> /*later*/) { return {}; }
+    /// How the premises of what `look_ahead` has found are asked about.
+    [[nodiscard]] virtual advice::premise_type ask_of_premise() { return advice::premise_type::prepared_and_asked; }
 
     /// A Parse under a name, while no look was worth while: it may be bound when one is.
     virtual void prepared_unseen(base::byte_view /*sql*/, base::byte_view /*statement*/) {}
@@ -62,7 +85,7 @@ class preflight {
     virtual void closed(base::byte_view /*statement*/) {}
 
     /// A Bind of a statement that was prepared by an earlier request. Never answers `ask`.
-    [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) = 0;
+    [[nodiscard]] virtual advice look_at_bind(base::byte_view statement, bool in_transaction, company around) = 0;
 
     /// The text of a statement that an earlier request prepared, if all it does is to begin a transaction block, as far as is known; else empty. Until the next call.
     [[nodiscard]] virtual base::byte_view begins(base::byte_view /*statement*/) const { return {}; }

@@ -87,6 +87,7 @@ struct retry_request {
     std::uint32_t first{0};               ///< index, in the request, of the first of the client's messages among them
     std::uint32_t decisive{0};            ///< once this message of the request is answered, the retry has succeeded
     std::optional<std::uint32_t> edited;  ///< index of the Parse that has another text now
+    std::vector<failed_request::edited_message> edited_also; ///< others
     bool whole_text{false};               ///< several statements in the text: only its end tells
     bool as_it_was{false};                ///< not edited: whatever is answered is the client's answer
     bool heals_again{false};              ///< likewise, but where it fails it may be healed
@@ -275,18 +276,18 @@ class relay_machine {
     void retain(base::byte_view bytes);
     void note_end_of_long_text();
     void note_unnamed(base::byte_view parse, bool whole);
-    [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, bool alone);
+    [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, company around);
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool waits_for_long(wire::frame_header const& header, base::byte_view beginning) const;
     [[nodiscard]] std::optional<advice> look_at_long(wire::frame_header const& header, base::byte_view body);
-    [[nodiscard]] advice take_answer(wire::frame_header const& header, base::byte_view body, bool alone);
+    [[nodiscard]] advice take_answer(wire::frame_header const& header, base::byte_view body, company around);
     void put_ahead(advice const& given);
     [[nodiscard]] bool may_bind_old_label(base::byte_view request) const;
     void prepare_anew(base::byte_view bind, std::shared_ptr<prepare_again const> what);
     void append_edited(wire::frame_header const& header, base::byte_view body, answer_note const& note);
-    void ask_of_premise(healed_text const& text, advice::premise_type how);
-    void append_as_extended(healed_text const& text, advice::premise_type how);
+    void ask_of_premises();
+    void append_as_extended(healed_text const& text);
 
     // relay_server.cpp
     [[nodiscard]] bool may_hold(wire::error_view const& fields) const;
@@ -351,7 +352,7 @@ class relay_machine {
     bool terminated_{false};
     bool savepoint_set_{false};         // one of pgmend's is there, if the last request has succeeded
     bool asking_{false};
-    std::shared_ptr<healed_text const> premise_due_; // asked about behind the next Bind
+    std::vector<std::shared_ptr<healed_text const>> premises_due_; // asked about behind the next Bind
     advice::premise_type premise_how_{advice::premise_type::none};
     bool premise_pending_{false};       // its answers come next; client_must_wait()
     bool premise_answered_{false};

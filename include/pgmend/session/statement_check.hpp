@@ -37,10 +37,12 @@ class statement_check final : public preflight {
     [[nodiscard]] bool active(bool in_transaction) override;
     void request_begins() override;
     [[nodiscard]] advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
-                              bool in_transaction, bool alone) override;
+                              bool in_transaction, company around) override;
+    [[nodiscard]] coming look_ahead(std::span<later_message const> later) override;
+    [[nodiscard]] advice::premise_type ask_of_premise() override { return std::exchange(premise_there_, true) ? advice::premise_type::asked : advice::premise_type::prepared_and_asked; }
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
     void closed(base::byte_view statement) override;
-    [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, bool alone) override;
+    [[nodiscard]] advice look_at_bind(base::byte_view statement, bool in_transaction, company around) override;
     [[nodiscard]] base::byte_view begins(base::byte_view statement) const override;
     [[nodiscard]] bool has_old_labels() const override;
     [[nodiscard]] bool may_have_old_label(base::byte_view bind) const override;
@@ -78,9 +80,8 @@ class statement_check final : public preflight {
     /// PostgreSQL still refuses the original of `consider`'s text, with this SQLSTATE.
     void confirmed(base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view sqlstate);
 
-    /// A premise that was asked about does not hold, or could not be asked about: of the text `sql`, or of what is prepared as `statement` (null: a Query).
-    /// `sent_again`: the text is, as the client wrote it.
-    void premise_broken(base::byte_view sqlstate, base::byte_view sql, std::vector<catalog::oid> const& types, base::byte_view const* statement, bool sent_again);
+    /// A premise that was asked about does not hold, or could not be asked about. These are the frames of its request, which is sent again as the client wrote it.
+    void premise_broken(base::byte_view sqlstate, std::span<base::byte_view const> request);
     /// A request was rolled back, or a part of it: what its statements had locked is not any more.
     void locks_released() { locked_.clear(); }
     struct sent_edited {
@@ -141,6 +142,8 @@ class statement_check final : public preflight {
     };
 
     void note_effects(healing::cached_text const& text);
+    void note_question(base::byte_view const* statement, std::span<catalog::oid const> types, bool in_transaction);
+    [[nodiscard]] bool is_to_be_confirmed(prepared const& it) const;
     void remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note,
                   std::span<catalog::oid const> types);
     void note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::span<catalog::oid const> types);
@@ -150,7 +153,6 @@ class statement_check final : public preflight {
     [[nodiscard]] bool is_fresh(healing::opinion const& it) const;
     [[nodiscard]] bool can_ask_of_premise(healing::healed_text const& text) const;
     [[nodiscard]] bool may_ask_of_premise(healing::healed_text const& text) const;
-    [[nodiscard]] advice::premise_type ask_of_premise() { return std::exchange(premise_there_, true) ? advice::premise_type::asked : advice::premise_type::prepared_and_asked; }
     [[nodiscard]] healing::opinion* asked_about(base::byte_view sql, std::vector<catalog::oid> const& types);
     [[nodiscard]] advice advice_of(healing::cached_text& text, healing::opinion& it);
     [[nodiscard]] advice base_advice(healing::cached_text& text, bool in_transaction);
