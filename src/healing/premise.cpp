@@ -2,49 +2,28 @@
 
 #include "pgmend/base/text.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
+#include <map>
 #include <set>
-#include <tuple>
 
 namespace pgmend::healing {
 
+// PostgreSQL's own look-ups by name, not a search in its catalogs: in a session's first heal planning is what this takes its time for, and nobody has planned anything there yet.
 // Operators and types are qualified: the session's search_path may begin with somebody's schema.
 std::string_view const premise_sql =
     "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN"
-    // $6, $7, $8: each of these relations is called so, and is in this schema.
-    " (SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($6::pg_catalog.oid[]), pg_catalog.unnest($7::pg_catalog.name[]),"
-    " pg_catalog.unnest($8::pg_catalog.name[])) AS w(r, n, s)"
-    " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) w.r AND c.relname OPERATOR(pg_catalog.=) w.n"
-    " JOIN pg_catalog.pg_namespace AS m ON m.oid OPERATOR(pg_catalog.=) c.relnamespace AND m.nspname OPERATOR(pg_catalog.=) w.s)"
-    " OPERATOR(pg_catalog.=) pg_catalog.cardinality($6::pg_catalog.oid[])"
-    // $9, $10, $11: each of these columns is called so.
-    " AND (SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($9::pg_catalog.oid[]), pg_catalog.unnest($10::pg_catalog.int2[]),"
-    " pg_catalog.unnest($11::pg_catalog.name[])) AS w(r, k, n)"
-    " JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) w.r AND a.attnum OPERATOR(pg_catalog.=) w.k"
-    " AND a.attname OPERATOR(pg_catalog.=) w.n)"
-    " OPERATOR(pg_catalog.=) pg_catalog.cardinality($9::pg_catalog.oid[])"
-    // $1, $2: none of these relations has such a column,
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[])"
-    " AND a.attname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[]) AND NOT a.attisdropped)"
-    // or a function of its rows that may be written like one.
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_class AS c ON c.reltype OPERATOR(pg_catalog.=) p.proargtypes[0]"
-    " WHERE p.proname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[]) AND p.pronargs OPERATOR(pg_catalog.=) 1"
-    " AND c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[]))"
-    // $3, $4, $5: no relation but these has such a name in such a schema, or is temporary. Indexes and row types are never taken for one.
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])"
-    " AND c.relkind OPERATOR(pg_catalog.<>) ALL ('{i,I,t,c}'::pg_catalog.\"char\"[])"
-    " AND c.oid OPERATOR(pg_catalog.<>) ALL ($5::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
-    " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
-    " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
-    // Nor has any other relation the name that one of these has now.
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname OPERATOR(pg_catalog.=) ANY ($7::pg_catalog.name[])"
-    " AND c.relkind OPERATOR(pg_catalog.<>) ALL ('{i,I,t,c}'::pg_catalog.\"char\"[])"
-    " AND c.oid OPERATOR(pg_catalog.<>) ALL ($6::pg_catalog.oid[]) AND (c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
-    " OR EXISTS (SELECT FROM pg_catalog.pg_namespace AS m WHERE m.oid OPERATOR(pg_catalog.=) c.relnamespace"
-    " AND m.nspname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]))))"
+    // $1, $2: what is called so is this relation; or (NULL) nothing, or what is never taken for a relation.
+    " NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.oid[])) AS w(n, r)"
+    " WHERE pg_catalog.to_regclass(w.n)::pg_catalog.oid IS DISTINCT FROM w.r"
+    " AND NOT (w.r IS NULL AND (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid,"
+    " pg_catalog.to_regclass(w.n)::pg_catalog.oid, 0)).type OPERATOR(pg_catalog.=) ANY ('{index,composite type}'::pg_catalog.text[])))"
+    // $3, $4, $5: the relation's column of this name has this number; or (NULL) there is none.
+    " AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($3::pg_catalog.oid[]), pg_catalog.unnest($4::pg_catalog.name[]),"
+    " pg_catalog.unnest($5::pg_catalog.int2[])) AS w(r, n, k)"
+    " WHERE (SELECT a.attnum FROM pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) w.r AND a.attname OPERATOR(pg_catalog.=) w.n)"
+    " IS DISTINCT FROM w.k)"
+    // $6: nor is there such a function of a row, which may be written like a column.
+    " AND NOT EXISTS (SELECT FROM pg_catalog.unnest($6::pg_catalog.text[]) AS w(n) WHERE pg_catalog.to_regprocedure(w.n) IS NOT NULL)"
     " THEN 1 ELSE 0 END";
 
 namespace {
@@ -65,6 +44,12 @@ class array_text {
         begin();
         text_ += std::to_string(number);
     }
+    /// 0: NULL.
+    void add_if(std::int64_t number) {
+        if (number != 0) return add(number);
+        begin();
+        text_ += "NULL";
+    }
     [[nodiscard]] std::string take() && { return std::move(text_ += '}'); }
 
   private:
@@ -74,11 +59,13 @@ class array_text {
     std::string text_{"{"};
 };
 
-template <class List>
-std::string array_of(List const& list) {
-    array_text out;
-    for (auto const& it : list) out.add(it);
-    return std::move(out).take();
+std::string quoted(std::string_view name) {
+    std::string out{"\""};
+    for (char const c : name) {
+        if (c == '"') out += '"';
+        out += c;
+    }
+    return out + '"';
 }
 
 /// Parameters in the encoding of the session: nothing where that is not known.
@@ -88,19 +75,59 @@ std::optional<std::vector<std::string>> in_encoding_of(session_view const& sessi
     return parameters;
 }
 
-/// Whether the session may find something else by this name than these relations.
-bool finds_another(std::string const& name, std::set<catalog::oid> const& than, std::set<std::string> const& schemas, catalog::snapshot const& now, session_view const& session) {
-    auto const& temporary = session.temporary_relations;
-    return std::find(temporary.begin(), temporary.end(), name) != temporary.end() || std::any_of(schemas.begin(), schemas.end(), [&](auto const& schema) {
-               auto const* found = now.find(schema, name);
-               return found != nullptr && !than.contains(found->id);
-           });
+/// Not a composite type, which is never taken for a relation.
+catalog::relation const* find_relation(catalog::snapshot const& now, std::string_view schema, std::string_view name) {
+    auto const* const found = now.find(schema, name);
+    return found != nullptr && found->kind != 'c' ? found : nullptr;
 }
 
-/// Where it looks for them.
-std::set<std::string> schemas_of(session_view const& session, std::vector<std::string> const& original) {
+/// Which relation each name is to find, by schema.
+class places {
+  public:
+    places(catalog::snapshot const& now, session_view const& session, std::set<std::string> schemas) : now_{&now}, session_{&session}, schemas_{std::move(schemas)} {}
+
+    /// Wherever the session may look for it. False: it may find something else than these there.
+    [[nodiscard]] bool add(std::string const& name, std::set<catalog::oid> const& one_of) {
+        auto const& temporary = session_->temporary_relations;
+        if (std::find(temporary.begin(), temporary.end(), name) != temporary.end()) return false;
+        std::map<std::pair<std::string, std::string>, catalog::oid> found;
+        for (auto const& schema : schemas_) {
+            auto const* const relation = find_relation(*now_, schema, name);
+            if (relation != nullptr && !one_of.contains(relation->id)) return false;
+            found.emplace(std::pair{schema, name}, relation != nullptr ? relation->id : 0);
+        }
+        found.emplace(std::pair{std::string{"pg_temp"}, name}, 0);
+        all_.merge(found);
+        return true;
+    }
+    /// A relation under its name, in its schema.
+    void add(catalog::relation const& relation) { all_.insert_or_assign({relation.schema, relation.name}, relation.id); }
+
+    /// $1 and $2.
+    [[nodiscard]] std::pair<std::string, std::string> take() && {
+        array_text names, relations;
+        for (auto const& [place, relation] : all_) {
+            names.add(quoted(place.first) + '.' + quoted(place.second));
+            relations.add_if(relation);
+        }
+        return {std::move(names).take(), std::move(relations).take()};
+    }
+
+  private:
+    catalog::snapshot const* now_;
+    session_view const* session_;
+    std::set<std::string> schemas_;
+    std::map<std::pair<std::string, std::string>, catalog::oid> all_; // by schema and name; 0: none
+};
+
+/// Where a session looks for the names of these texts.
+std::set<std::string> schemas_of(session_view const& session, std::vector<sql::resolution const*> const& meant, std::vector<std::string> const& original) {
+    using kind = sql::reference::kind_type;
     std::set<std::string> schemas{session.search_path.begin(), session.search_path.end()};
-    schemas.insert(original.begin(), original.end()); // one of them may be a schema's
+    bool const named = std::any_of(meant.begin(), meant.end(), [](auto const* of_one) {
+        return std::any_of(of_one->references.begin(), of_one->references.end(), [](auto const& it) { return it.qualified || it.kind == kind::literal || it.kind == kind::column_literal; });
+    });
+    if (named) schemas.insert(original.begin(), original.end()); // one of them may be a schema's
     return schemas;
 }
 
@@ -113,7 +140,7 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
     std::set<catalog::oid> moved;   // those that the text does not call by their name
     std::set<std::string> names;    // of relations, in the text
     std::set<std::string> columns;  // that were renamed: in the text
-    std::set<std::tuple<catalog::oid, std::int16_t, std::string>> renamed;
+    std::map<std::pair<catalog::oid, std::string>, std::int16_t> numbers; // of columns, by the name that they have, or may not have (0)
     for (auto const& it : meant.references) {
         if (it.kind == kind::function) return std::nullopt; // its rows may have any columns
         if (it.of_value || it.called) return std::nullopt; // whose field it is depends on a type, and a function may be called so
@@ -129,7 +156,7 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
             if (column == nullptr) return std::nullopt;
             if (column->name == it.name) continue;
             columns.insert(it.name);
-            renamed.emplace(it.relation, it.column, column->name);
+            numbers.emplace(std::pair{it.relation, column->name}, it.column);
         }
     }
     for (auto const& it : meant.merged) { // the text has their name once, for both
@@ -142,33 +169,32 @@ std::optional<std::vector<std::string>> premise_of(sql::resolution const& meant,
     }
     for (auto const& it : meant.stars) relations.insert(it.relations.begin(), it.relations.end());
     if (relations.empty()) return std::nullopt;
-    auto const schemas = schemas_of(session, original);
-    std::set<catalog::oid> kept;
-    std::set_difference(relations.begin(), relations.end(), moved.begin(), moved.end(), std::inserter(kept, kept.end()));
 
-    array_text called, placed, of, numbers, now_called;
+    auto kept = relations;
+    for (auto const id : moved) kept.erase(id);
+    places called{now, session, schemas_of(session, {&meant}, original)};
+    for (auto const& name : names) {
+        if (!called.add(name, kept)) return std::nullopt;
+    }
+    array_text functions;
     for (auto const id : relations) {
         auto const* relation = now.find(id);
-        if (relation == nullptr) return std::nullopt;
+        if (relation == nullptr || !called.add(relation->name, relations)) return std::nullopt;
+        called.add(*relation);
         for (auto const& name : columns) {
             if (relation->find_column(std::string_view{name}) != nullptr) return std::nullopt;
+            numbers.emplace(std::pair{id, name}, 0);
+            if (relation->kind != 'S') functions.add(quoted(name) + '(' + quoted(relation->schema) + '.' + quoted(relation->name) + ')'); // a sequence has no row type
         }
-        if (finds_another(relation->name, relations, schemas, now, session)) return std::nullopt;
-        called.add(relation->name);
-        placed.add(relation->schema);
     }
-    for (auto const& name : names) {
-        if (finds_another(name, kept, schemas, now, session)) return std::nullopt;
+    array_text of, column_names, is;
+    for (auto const& [column, number] : numbers) {
+        of.add(column.first);
+        column_names.add(column.second);
+        is.add_if(number);
     }
-    for (auto const& [relation, number, name] : renamed) {
-        of.add(relation);
-        numbers.add(number);
-        now_called.add(name);
-    }
-    std::vector<std::string> out{array_of(relations),  array_of(columns),       array_of(names),          array_of(schemas),
-                                 array_of(kept),       array_of(relations),     std::move(called).take(), std::move(placed).take(),
-                                 std::move(of).take(), std::move(numbers).take(), std::move(now_called).take()};
-    return in_encoding_of(session, std::move(out));
+    auto [places, found] = std::move(called).take();
+    return in_encoding_of(session, {std::move(places), std::move(found), std::move(of).take(), std::move(column_names).take(), std::move(is).take(), std::move(functions).take()});
 }
 
 std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& meant, std::vector<std::string> const& original, catalog::snapshot const& now,
@@ -178,19 +204,18 @@ std::vector<std::string> meaning_of(std::vector<sql::resolution const*> const& m
         for (auto const& it : of_one->references) all.insert(it.relation);
         for (auto const& it : of_one->stars) all.insert(it.relations.begin(), it.relations.end());
     }
-    auto const schemas = schemas_of(session, original);
-    std::set<catalog::oid> relations;
-    array_text called, placed;
+    places called{now, session, schemas_of(session, meant, original)};
+    bool any = false;
     for (auto const id : all) {
         auto const* relation = now.find(id);
-        if (relation == nullptr || finds_another(relation->name, all, schemas, now, session)) continue; // the text tells them apart
-        relations.insert(id);
-        called.add(relation->name);
-        placed.add(relation->schema);
+        if (relation == nullptr || !called.add(relation->name, all)) continue; // the text tells them apart
+        called.add(*relation);
+        any = true;
     }
-    if (relations.empty()) return {};
+    if (!any) return {};
     std::string const none{"{}"};
-    auto out = in_encoding_of(session, {none, none, none, array_of(schemas), none, array_of(relations), std::move(called).take(), std::move(placed).take(), none, none, none});
+    auto [names, relations] = std::move(called).take();
+    auto out = in_encoding_of(session, {std::move(names), std::move(relations), none, none, none, none});
     return std::move(out).value_or(std::vector<std::string>{});
 }
 

@@ -257,8 +257,7 @@ heal_machine::step heal_machine::on_server(base::byte_view frame, std::string& t
         if (phase_ == phase::aborting) break;
         auto const fields = wire::read_error(body);
         outdated_ = phase_ == phase::verifying && fields &&
-                    (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table ||
-                     fields->code == wire::sqlstate::division_by_zero);
+                    (fields->code == wire::sqlstate::undefined_column || fields->code == wire::sqlstate::undefined_table || verification_->complete());
         if (phase_ == phase::probing && request_.opened && !left_block_) refuse("its text has begun a transaction block, which is aborted now");
         refuse(fmt::format("PostgreSQL refused the {} with SQLSTATE {}",
                            phase_ == phase::probing ? "look at the session" : phase_ == phase::describing ? "statement" : "edited statement",
@@ -581,7 +580,7 @@ void heal_machine::ask_of_premises(retry_request& again) const {
     for (auto const& [message, note] : also_) premises.push_back(&note->healed->plan.premise);
     std::erase_if(premises, [](auto const* it) { return it->empty(); });
     if (premises.empty()) return;
-    auto const expect = [&](request_kind kind) { again.answers.push_back({kind, true, {}}); };
+    auto const expect = [&](request_kind kind) { again.answers.push_back({kind, true, {}, 0, true}); };
     append_premise_statement(again.bytes);
     expect(request_kind::close);
     expect(request_kind::parse);
@@ -651,7 +650,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         bool const counts = note && text == parse_ && (at >= request_.failed || at == bind_);
         auto also = header.type == 'P' ? edited_also(at) : text && *text != earlier ? edited_also(*text) : nullptr;
         again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, counts ? note : std::move(also)});
-        if (note && header.type == 'B' && !ahead_ && !std::exchange(asked, true)) ask_of_premises(again);
+        if (note && text == parse_ && !ahead_ && !std::exchange(asked, true)) ask_of_premises(again); // not ahead of a BEGIN, which has to come first
     }
     return again;
 }

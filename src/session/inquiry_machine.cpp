@@ -3,7 +3,6 @@
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/frame.hpp"
 #include "pgmend/wire/server_messages.hpp"
-#include "pgmend/wire/sqlstate.hpp"
 #include "session/own_messages.hpp"
 
 #include <fmt/format.h>
@@ -69,7 +68,7 @@ void inquiry_machine::on_first_answers(char type, base::byte_view body) {
     case 'E': {
         failed_ = true;
         auto const fields = wire::read_error(body);
-        if (fields && fields->code == wire::sqlstate::division_by_zero) still_refused_ = false;
+        if (!verification_ || verification_->complete()) still_refused_ = false; // the premise does not hold, or could not be asked about
         if (!refused_) refused_ = fmt::format("PostgreSQL refused the edited statement with SQLSTATE {}", fields ? fields->code : base::byte_view{"?"});
         break;
     }

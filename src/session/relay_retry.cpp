@@ -169,7 +169,7 @@ relay_machine::outcome relay_machine::broken() {
 }
 
 relay_machine::outcome relay_machine::on_retry_error(base::byte_view frame, wire::error_view const& fields) {
-    bool const overtaken = fields.code == wire::sqlstate::division_by_zero && !queue_.empty() && queue_.front().own; // its premise does not hold
+    bool const overtaken = !queue_.empty() && queue_.front().premise;
     bool const once_more = (is_drift(fields) || overtaken) && tries_ < most_tries;
     retry_answers_.clear();
     retried_text_.reset();

@@ -1,11 +1,13 @@
 #include "pgmend/session/session_probe.hpp"
 
+#include "pgmend/sql/array_text.hpp"
 #include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "session/own_messages.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <utility>
 
 namespace pgmend::session {
@@ -13,21 +15,19 @@ namespace {
 
 constexpr std::size_t most_temporary_relations = 10000;
 
-// pg_prepared_statements tells the text and the types that the server itself holds, so pgmend need not keep them.
+// One row, and no set operations: in a session's first heal planning is what this takes its time for.
 // Operators and types are qualified: the session's search_path may begin with somebody's schema.
 constexpr base::byte_view probe_sql =
-    "SELECT 1, n, s::pg_catalog.text, NULL::pg_catalog.text"
-    " FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, n)"
-    " UNION ALL SELECT 2, 0, c.relname::pg_catalog.text, NULL FROM pg_catalog.pg_class AS c"
-    " WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
-    " UNION ALL SELECT 3, 0, p.statement, p.parameter_types::pg_catalog.oid[]::pg_catalog.text"
-    " FROM pg_catalog.pg_prepared_statements AS p"
-    " WHERE p.name OPERATOR(pg_catalog.=) $1 AND NOT p.from_sql"
-    " UNION ALL SELECT 4, 0, pg_catalog.current_setting('search_path'), current_user::pg_catalog.text"
-    " UNION ALL SELECT 5, 0, n.nspname::pg_catalog.text, NULL FROM pg_catalog.pg_namespace AS n"
+    "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[], pg_catalog.current_setting('search_path'), current_user::pg_catalog.text,"
+    " ARRAY(SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()),"
+    " ARRAY(SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n"
     " WHERE n.nspname OPERATOR(pg_catalog.=) current_user OR 0 OPERATOR(pg_catalog.<) pg_catalog.strpos("
-    "pg_catalog.current_setting('search_path'), pg_catalog.replace(n.nspname::pg_catalog.text, '\"', '\"\"'))"
-    " ORDER BY 1, 2";
+    "pg_catalog.current_setting('search_path'), pg_catalog.replace(n.nspname::pg_catalog.text, '\"', '\"\"')))";
+
+// Tells the text and the types that the server itself holds, so pgmend need not keep them.
+constexpr base::byte_view prepared_sql =
+    "SELECT p.statement, p.parameter_types::pg_catalog.oid[]::pg_catalog.text FROM pg_catalog.pg_prepared_statements AS p"
+    " WHERE p.name OPERATOR(pg_catalog.=) $1 AND NOT p.from_sql";
 
 template <class T>
 std::optional<T> number(base::byte_view text) {
@@ -50,6 +50,19 @@ std::optional<std::vector<std::uint32_t>> read_oid_array(base::byte_view text) {
         text.remove_prefix(std::min(comma + 1, text.size()));
     }
     return oids;
+}
+
+/// The names in an array.
+std::optional<std::vector<std::string>> read_names(base::byte_view text) {
+    auto elements = sql::array_elements(text);
+    if (!elements) return std::nullopt;
+    std::vector<std::string> names;
+    names.reserve(elements->size());
+    for (auto& it : *elements) {
+        if (!it.value) return std::nullopt;
+        names.push_back(std::move(*it.value));
+    }
+    return names;
 }
 
 /// The names in a setting of search_path, as PostgreSQL reads them.
@@ -79,36 +92,41 @@ constexpr auto not_understood = "the server's answer is not understood";
 } // namespace
 
 void session_probe::append(std::string& out, base::byte_view prepared) {
+    auto const ask = [&out](base::byte_view sql, std::span<base::byte_view const> parameters) {
+        append_own_parse(out, sql, {});
+        wire::append_bind(out, own_name, own_name, parameters);
+        wire::append_execute(out, own_name);
+        wire::append_close_portal(out, own_name);
+        wire::append_close_statement(out, own_name);
+    };
     base::byte_view const parameters[] = {prepared};
-    append_own_parse(out, probe_sql, {});
-    wire::append_bind(out, own_name, own_name, parameters);
-    wire::append_execute(out, own_name);
-    wire::append_close_portal(out, own_name);
-    wire::append_close_statement(out, own_name);
+    if (!prepared.empty()) ask(prepared_sql, parameters);
+    ask(probe_sql, {});
 }
 
 std::optional<std::string> session_probe::on_row(base::byte_view body) {
     auto const columns = wire::read_data_row(body);
-    if (!columns || columns->size() != 4 || !(*columns)[0] || !(*columns)[2]) return not_understood;
-    auto const kind = *(*columns)[0];
-    auto const text = *(*columns)[2];
-    if (kind == "1") {
-        existing_path_.emplace_back(text);
-    } else if (kind == "2") {
-        if (view_.temporary_relations.size() == most_temporary_relations) return "too many temporary relations";
-        view_.temporary_relations.emplace_back(text);
-    } else if (kind == "4") {
-        if ((*columns)[3]) view_.role = *(*columns)[3];
-        for (auto& name : read_path(text)) {
-            if (name != "$user") set_path_.push_back(std::move(name));
-            else if (!view_.role.empty()) set_path_.push_back(view_.role);
-        }
-    } else if (kind == "5") {
-        existing_schemas_.emplace_back(text);
-    } else if (kind == "3") {
-        auto types = (*columns)[3] ? read_oid_array(*(*columns)[3]) : std::nullopt;
+    bool const complete = columns && std::all_of(columns->begin(), columns->end(), [](auto const& it) { return it.has_value(); });
+    if (!complete || (columns->size() != 2 && columns->size() != 5)) return not_understood;
+    auto const text = [&](std::size_t i) { return *(*columns)[i]; };
+    if (columns->size() == 2) {
+        auto types = read_oid_array(text(1));
         if (!types) return not_understood;
-        prepared_ = prepared_statement{std::string{text}, std::move(*types)};
+        prepared_ = prepared_statement{std::string{text(0)}, std::move(*types)};
+        return std::nullopt;
+    }
+    auto path = read_names(text(0));
+    auto temporary = read_names(text(3));
+    auto schemas = read_names(text(4));
+    if (!path || !temporary || !schemas) return not_understood;
+    if (temporary->size() > most_temporary_relations) return "too many temporary relations";
+    existing_path_ = std::move(*path);
+    view_.temporary_relations = std::move(*temporary);
+    existing_schemas_ = std::move(*schemas);
+    view_.role = text(2);
+    for (auto& name : read_path(text(1))) {
+        if (name != "$user") set_path_.push_back(std::move(name));
+        else if (!view_.role.empty()) set_path_.push_back(view_.role);
     }
     return std::nullopt;
 }

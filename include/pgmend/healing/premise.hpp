@@ -12,9 +12,9 @@
 
 namespace pgmend::healing {
 
-/// A statement with the parameters of `premise_of`, all arrays as text. It answers with one row as long as the premise holds, and fails with
-/// division_by_zero (22012) once it does not. Executed in one transaction behind the Parse or Bind of the healed text, whose locks are held then,
-/// and ahead of its Execute, it leaves no moment in which a name could get another meaning.
+/// A statement with the parameters of `premise_of`, all arrays as text. It answers with one row as long as the premise holds, and fails once it does not: with
+/// division_by_zero (22012), or with what looking up a name has found (no such type, no right to use a schema). Executed in one transaction behind the
+/// Parse or Bind of the healed text, whose locks are held then, and ahead of its Execute, it leaves no moment in which a name could get another meaning.
 extern std::string_view const premise_sql;
 
 /// The parameters for a plan that changes nothing but names of columns and relations: that the relations and the renamed columns are still called

@@ -12,15 +12,14 @@
 namespace pgmend::session {
 
 /// Reads the search path, the role and the temporary relations, and on request the text and parameter types of a
-/// prepared statement, by one read-only statement that runs under a name of pgmend's own in the client's session.
+/// prepared statement, by read-only statements that run under a name of pgmend's own in the client's session.
 class session_probe {
   public:
     /// `known`: client_encoding and standard_conforming_strings, which ParameterStatus tells.
     explicit session_probe(healing::session_view known) : view_{std::move(known)} {}
 
-    /// Parse to Close; the caller appends the Sync or Flush. `prepared`: the name of a statement to look up; empty: none.
+    /// Parse to Close; the caller appends the Sync or Flush. `prepared`: the name of a statement to look up, which is one statement more, ahead; empty: none.
     static void append(std::string& out, base::byte_view prepared);
-    static constexpr std::size_t messages = 5;
 
     /// A DataRow's body. A sentence where it is not understood.
     [[nodiscard]] std::optional<std::string> on_row(base::byte_view body);

@@ -20,13 +20,14 @@ class verification {
     verification(healing::plan const& plan, std::vector<std::uint32_t> const& parameter_types)
         : plan_{plan}, parameter_types_{parameter_types} {}
 
-    /// Parse, Describe and Close for each statement, and the premise; the caller appends the Sync. An error with SQLSTATE 22012 tells that the premise does not hold.
+    /// Parse, Describe and Close for each statement, and the premise; the caller appends the Sync. An error behind complete() tells that the premise does not hold.
     void append(std::string& out) const;
     /// So many CloseComplete are among the answers; the last one ends them.
     [[nodiscard]] std::size_t closes() const;
 
     /// RowDescription ('T') or NoData ('n') of the next statement, in order. A reason where it does not fit.
     [[nodiscard]] std::optional<std::string> on_description(char type, base::byte_view body);
+    /// All statements were described: then only the premise can fail.
     [[nodiscard]] bool complete() const { return described_ == plan_.healed.size(); }
 
   private:

@@ -10,7 +10,6 @@ inline constexpr std::string_view cannot_connect = "08001";
 inline constexpr std::string_view protocol_violation = "08P01";
 inline constexpr std::string_view too_many_prepared = "54000";
 inline constexpr std::string_view unknown_statement = "26000";
-inline constexpr std::string_view division_by_zero = "22012";
 inline constexpr std::string_view unknown_portal = "34000";
 inline constexpr std::string_view duplicate_statement = "42P05";
 inline constexpr std::string_view duplicate_portal = "42P03";
