@@ -30,13 +30,24 @@ constexpr std::size_t most_unnamed_bytes = 64 << 10;
 /// The body of a message that leaves nothing behind.
 constexpr base::byte_view nothing_named{"\0\0\0\0", 4};
 
+/// A Parse, or a Bind.
+message_ahead ahead_of(wire::frame_header const& header, base::byte_view body) {
+    wire::cursor in{body};
+    if (header.type == 'B') {
+        (void)in.text();
+        return {.parse = false, .statement = in.text(), .sql = {}, .types = {}};
+    }
+    auto view = wire::read_parse(body).value_or(wire::parse_view{});
+    return {true, view.statement, view.sql, std::move(view.parameter_types)};
+}
+
 /// Of a request with more texts, and Binds of other statements, than these nothing is known ahead.
 constexpr std::size_t most_later = 60;
 
 /// What comes behind the first message of the request that begins here, where all of it is in sight, so that it can be sent again, and a Parse at its beginning is bound
 /// at once. Nothing: that is not so. What was prepared by the request itself is not among the Binds.
-std::optional<std::vector<later_message>> sight_of(base::byte_view bytes, std::size_t most) {
-    std::vector<later_message> later;
+std::optional<std::vector<message_ahead>> sight_of(base::byte_view bytes, std::size_t most) {
+    std::vector<message_ahead> later;
     base::byte_view first_name;
     bool due = false; // a Bind of what the first message has prepared
     for (std::size_t at = 0; bytes.size() - at >= wire::header_bytes;) {
@@ -502,7 +513,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
         } else if (concerns && (preflight_->active(status_ == 'T') || savepoint_set_)) { // in this order: what is known is taken over first
             auto const body = bytes.substr(at, std::min(available, header.total_bytes())).substr(wire::header_bytes);
             auto const sight = begins && whole && queue_.empty() && status_ == 'I' && settings_.heals ? sight_of(bytes.substr(at), settings_.most_request_bytes) : std::nullopt;
-            auto coming = sight && !sight->empty() ? preflight_->look_ahead(*sight) : preflight::coming{};
+            auto coming = sight && !sight->empty() ? preflight_->look_ahead(ahead_of(header, body), *sight) : preflight::coming{};
             auto const around = !sight ? company::unknown : coming.asks ? company::undecided : company::alone;
             if (has_text && !whole) given = look_at_beginning(header, body);
             else if (has_text && answer_) given = take_answer(header, body, around);

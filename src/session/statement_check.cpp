@@ -300,7 +300,7 @@ advice statement_check::look(base::byte_view sql, base::byte_view const* stateme
     if (known_text == nullptr && statement == nullptr && !in_transaction && judge_->is_of_no_interest(sql, hash)) return {};
     auto& text = known_text != nullptr ? *known_text : judge_->text(sql, hash);
     auto given = base_advice(text, in_transaction);
-    if (around == company::undecided && statement != nullptr && !in_transaction && !text.begins_transaction && !text.controls_transaction && !text.changes_session) {
+    if (around == company::undecided && statement != nullptr && !in_transaction) {
         given.what = advice::kind_type::ask;
         note_question(statement, types, in_transaction);
         return given;
@@ -344,9 +344,19 @@ void statement_check::note_question(base::byte_view const* statement, std::span<
     asked_in_transaction_ = in_transaction;
 }
 
-preflight::coming statement_check::look_ahead(std::span<later_message const> later) {
+/// Neither what names mean behind it changes, nor does a transaction begin or end there.
+bool statement_check::leaves_session(message_ahead const& it) {
+    if (!it.parse) {
+        auto const found = prepared_.find(std::string{it.statement});
+        return found != prepared_.end() && !found->second.begins_transaction && !found->second.controls_transaction && !found->second.ends_transaction && !found->second.changes_session;
+    }
+    auto const& text = judge_->text(it.sql);
+    return !text.begins_transaction && !text.controls_transaction && !text.ends_transaction && !text.changes_session;
+}
+
+preflight::coming statement_check::look_ahead(message_ahead const& first, std::span<message_ahead const> later) {
     coming out;
-    if (judge_->settings().healing_mode != healing::mode::heal || begun_) return out;
+    if (judge_->settings().healing_mode != healing::mode::heal || begun_ || !leaves_session(first)) return out;
     auto const add = [&](std::shared_ptr<healing::healed_text const> const& text) {
         if (std::find(out.premises.begin(), out.premises.end(), text) == out.premises.end()) out.premises.push_back(text);
     };
@@ -356,11 +366,10 @@ preflight::coming statement_check::look_ahead(std::span<later_message const> lat
             if (found != prepared_.end() && is_to_be_confirmed(found->second)) add(found->second.note->healed);
             continue;
         }
-        auto const hash = healing::rewrite_cache::text_hash(message.sql);
-        auto* const text = judge_->known_text(message.sql, hash);
-        if (text == nullptr ? judge_->is_of_no_interest(message.sql, hash) : !judge_->trips(*text)) continue;
-        auto const view = text != nullptr ? view_number() : 0;
-        auto* const it = view == 0 ? nullptr : judge_->known(*text, view, message.types);
+        auto& text = judge_->text(message.sql);
+        if (!judge_->trips(text)) continue;
+        auto const view = view_number();
+        auto* const it = view == 0 ? nullptr : judge_->known(text, view, message.types);
         if (it != nullptr && (it->kind != opinion::kind_type::heal || fails_first(*it))) continue;
         bool const locked = it != nullptr && std::find(locked_.begin(), locked_.end(), it->text) != locked_.end();
         bool const known = it != nullptr && it->verified && view_ && !judge_->views_do_not_last();

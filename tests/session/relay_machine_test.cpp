@@ -507,7 +507,7 @@ struct scripted : session::preflight {
         if (around != session::company::alone) given.premise = session::advice::premise_type::none;
         return given;
     }
-    coming look_ahead(std::span<session::later_message const> later) override {
+    coming look_ahead(session::message_ahead const&, std::span<session::message_ahead const> later) override {
         for (auto const& it : later) seen_ahead.push_back(std::string{it.statement} + (it.parse ? ": " + std::string{it.sql} : " is bound"));
         return comes;
     }

@@ -39,8 +39,8 @@ struct advice {
     std::shared_ptr<prepare_again const> prepare; ///< Bind: this goes ahead of it, under the same name
 };
 
-/// A message behind the first one of a request: a Parse, or a Bind of what an earlier request has prepared. Views of what was received.
-struct later_message {
+/// A message of a request that is all in sight: a Parse, or a Bind of what an earlier request has prepared. Views of what was received.
+struct message_ahead {
     bool parse{false};
     base::byte_view statement; ///< its name
     base::byte_view sql;       ///< Parse
@@ -69,12 +69,12 @@ class preflight {
     [[nodiscard]] virtual advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
                                       bool in_transaction, company around) = 0;
 
-    /// What comes later in the request whose first message is looked at next, outside of a transaction block.
+    /// What comes behind the first message of a request, which is looked at next, outside of a transaction block.
     struct coming {
         bool asks{false}; ///< one of them has to be asked about, and can only be ahead of the request
         std::vector<std::shared_ptr<healed_text const>> premises; ///< to be asked about together with that of the first statement; then nothing else has to be
     };
-    [[nodiscard]] virtual coming look_ahead(std::span<later_message const> /*later*/) { return {}; }
+    [[nodiscard]] virtual coming look_ahead(message_ahead const& /*first*/, std::span<message_ahead const> /*later*/) { return {}; }
     /// How the premises of what `look_ahead` has found are asked about.
     [[nodiscard]] virtual advice::premise_type ask_of_premise() { return advice::premise_type::prepared_and_asked; }
 

@@ -38,7 +38,7 @@ class statement_check final : public preflight {
     void request_begins() override;
     [[nodiscard]] advice look(base::byte_view sql, base::byte_view const* statement, std::span<std::uint32_t const> types,
                               bool in_transaction, company around) override;
-    [[nodiscard]] coming look_ahead(std::span<later_message const> later) override;
+    [[nodiscard]] coming look_ahead(message_ahead const& first, std::span<message_ahead const> later) override;
     [[nodiscard]] advice::premise_type ask_of_premise() override { return std::exchange(premise_there_, true) ? advice::premise_type::asked : advice::premise_type::prepared_and_asked; }
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override;
     void closed(base::byte_view statement) override;
@@ -144,6 +144,7 @@ class statement_check final : public preflight {
     void note_effects(healing::cached_text const& text);
     void note_question(base::byte_view const* statement, std::span<catalog::oid const> types, bool in_transaction);
     [[nodiscard]] bool is_to_be_confirmed(prepared const& it) const;
+    [[nodiscard]] bool leaves_session(message_ahead const& it);
     void remember(base::byte_view statement, healing::cached_text& text, std::shared_ptr<answer_note const> note,
                   std::span<catalog::oid const> types);
     void note_edited(prepared& it, std::shared_ptr<answer_note const> note, std::span<catalog::oid const> types);
