@@ -736,6 +736,19 @@ def test_several_drifted_texts_in_a_request_that_fails(shop, named):
                 assert raw.kinds(again) == "2C2DCZ"
 
 
+def test_an_unnamed_statement_that_takes_the_place_of_a_healed_one(shop):
+    """In the request that failed, and is bound again by a later one, when the heal has ended."""
+    harness.know(shop.proxy, shop.name)
+    with shop.raw() as client:
+        shop.migrate("ALTER TABLE users RENAME COLUMN email TO email_address")
+        both = parse("SELECT email FROM users WHERE id = 1") + bind() + execute() + parse("SELECT 'mine'") + bind() + execute()
+        assert raw.kinds(client.ask(both + raw.SYNC)) == "12DC12DCZ"
+        shop.migrate("ALTER TABLE users RENAME COLUMN email_address TO email")
+        harness.know(shop.proxy, shop.name)
+        found = client.ask(bind() + execute() + raw.SYNC)
+        assert [raw.decode_row(m.body) for m in found if m.type == "D"] == [["mine"]]
+
+
 def test_a_prepared_statement_whose_names_are_looked_up_when_it_is_executed(shop):
     shop.direct("CREATE TABLE lines (id serial)", "INSERT INTO lines DEFAULT VALUES")
     texts = ("SELECT nextval(pg_get_serial_sequence('lines', 'id'))", "TRUNCATE lines")

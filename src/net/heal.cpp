@@ -566,7 +566,10 @@ void client_session::note_retry() {
         remember(healed ? "healed" : "failed", *retried_, healed ? "" : "PostgreSQL refused the edited statement");
         if (!text->plan.once || !retried_->values.empty()) note_heal(*text, healed, machine.sqlstate(), took, 2);
     }
-    if (auto const statement = machine.statement(); healed && statement && !text->plan.for_once())
+    auto const later = machine.later_texts();
+    auto const statement = machine.statement();
+    bool const replaced = statement && std::any_of(later.begin(), later.end(), [&](auto const& it) { return it.statement == *statement; }); // by another text of the request
+    if (healed && statement && !replaced && !text->plan.for_once())
         check_->healed_after_failure(*statement, machine.parameter_types(), text, machine.view(), machine.sqlstate() == wire::sqlstate::feature_not_supported);
     // Behind one statement that changes nothing for the session its view is what it was.
     if (healed && text->plan.statements == 1 && !machine.in_transaction() && !check_->judge().text(machine.sql()).changes_session) check_->learn(machine.view());
