@@ -71,6 +71,7 @@ def test_one_value_of_300_megabytes_both_ways(target):
     size = 300_000_000
     with raw.Client(target.port) as client:
         client.log_in()
+        client.socket.settimeout(10 * harness.LIMIT)
         target.forget_peak()
         value = b"x" * size
         client.send(raw.parse("SELECT length($1::bytea), $1::bytea") + raw.bind((value,), formats=(1,), results=(1,)) + raw.execute() + raw.SYNC)
