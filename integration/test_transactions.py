@@ -249,3 +249,22 @@ def test_a_statement_of_pgmends_that_was_cut_short_hinders_nothing(healer, clien
     assert values(client.ask(query("SELECT id FROM users WHERE id = 4"))) == ["4"]
     assert values(client.ask(query("SELECT email FROM users WHERE id = 4"))) == ["user4"]
     assert [m.body for m in client.ask(query("COMMIT"))] == [b"COMMIT\0", b"I"]
+
+
+def test_a_failure_that_cannot_be_held_makes_pgmend_look(start_pgmend, postgres, database):
+    """All work is done in blocks without savepoints, and pgmend looks at the schema only when it has a reason."""
+    postgres.run("CREATE TABLE users (id int, email text)", database=database)
+    proxy = start_pgmend(control="user=postgres", healing={"transaction_guard": "off"}, watch={"poll": "0s", "verify": "0s", "notifications": False})
+    with raw.Client(proxy.port) as client:
+        client.log_in(user="postgres", database=database)
+        assert raw.error_of(client.ask(query("SELECT nothing FROM users"))).get("C") == "42703"
+        postgres.run("ALTER TABLE users RENAME COLUMN email TO email_address", database=database)
+
+        def healed() -> bool:
+            client.ask(query("BEGIN"))
+            answer = raw.kinds(client.ask(query("SELECT email FROM users")))
+            client.ask(query("ROLLBACK"))
+            return "E" not in answer
+
+        assert not healed()
+        harness.wait_until(healed, "it is healed ahead of its failure")

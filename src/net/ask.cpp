@@ -21,6 +21,9 @@ using base::log_level;
 /// A plan that becomes outdated while it is looked at is made again, so often.
 constexpr int most_inquiries = 4;
 
+/// For errors that could not be held a session asks for no more readings of the catalog than one in this time.
+constexpr std::chrono::seconds least_between_looks{1};
+
 /// A request of more texts waits no longer than for these.
 constexpr int most_asked_ahead = 64;
 
@@ -193,10 +196,19 @@ void client_session::note_news() {
         boost::asio::post(home_.get_executor(), [self = shared_from_this()] { self->let_client_go_on(); });
     check_->set_parameters(relay_.client_encoding(), relay_.standard_conforming_strings(), relay_.application_name());
     if (relay_.take_schema_changed()) home_.shared().schemas->hint_changed(identity_.database);
+    if (relay_.take_drift_passed()) look_after_failure();
     for (auto const& note : relay_.take_answered()) log_healed(*note);
     if (auto const trouble = relay_.take_trouble()) note_trouble(*trouble);
     for (auto const& it : relay_.take_executed()) note_executed(*it.text, it.after_failure ? 2 : 1);
     for (auto const& it : relay_.take_refused()) note_without_heal(*it.note, it.sqlstate);
+}
+
+/// An error that the client had to get: what comes next may be healed ahead. An application may fail all the time for a reason of its own.
+void client_session::look_after_failure() {
+    auto const now = base::steady::now();
+    if (looked_at_ && now - *looked_at_ < least_between_looks) return;
+    looked_at_ = now;
+    home_.shared().schemas->hint_changed(identity_.database);
 }
 
 /// Who sent a statement, and which. Views: of this session, and of the fingerprint.

@@ -344,6 +344,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     awaitable<bool> inquire(session::statement_check::need const& need, base::byte_view sql, std::vector<std::uint32_t> const& types,
                             std::vector<std::uint32_t> const& types_to_ask_with);
     void note_news();
+    void look_after_failure();
     void log_remarks();
     void log_healed(session::answer_note const& note);
     void note_executed(healing::healed_text const& text, unsigned tier);
@@ -401,6 +402,7 @@ class client_session : public std::enable_shared_from_this<client_session> {
     std::unique_ptr<timer> time_limit_;
     std::chrono::steady_clock::time_point began_{std::chrono::steady_clock::now()};
     std::chrono::steady_clock::time_point login_began_;
+    std::optional<base::time_point> looked_at_; // after an error that could not be held
     std::chrono::microseconds asked_for_{0}; ///< what the next heal of tier 1 has cost so far
     std::chrono::microseconds healed_in_{0}; ///< the same of what was healed and is not executed yet
     std::uint32_t cancel_process_{0};

@@ -549,6 +549,7 @@ relay_machine::outcome relay_machine::on_server(base::byte_view bytes) {
             if (fields && fields->severity != "ERROR") server_fatal_ = true;
             if (fields) note_trouble(*fields);
             if (fields && !own) meter_.failed(fields->code);
+            if (fields && !own && settings_.heals && is_drift(*fields)) drift_passed_ = news_ = true;
             if (fields && !queue_.empty() && queue_.front().note && queue_.front().note->refusal && is_drift(*fields)) {
                 refused_.push_back({queue_.front().note, std::string{fields->code}});
                 news_ = true;

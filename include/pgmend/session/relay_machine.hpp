@@ -239,6 +239,8 @@ class relay_machine {
     /// Since the last call one of the next three, or a parameter, has news. Answers true once.
     [[nodiscard]] bool take_news() { return std::exchange(news_, false); }
     /// Since the last call a statement that changes the schema may have been committed.
+    /// An error that could not be held may be drift. Answers true once.
+    [[nodiscard]] bool take_drift_passed() { return std::exchange(drift_passed_, false); }
     [[nodiscard]] bool take_schema_changed() { return std::exchange(schema_changed_, false); }
     /// Something was executed in the request that is open: a Sync of pgmend's own would commit it.
     [[nodiscard]] bool has_effects() const { return first_effect_ != nothing; }
@@ -381,6 +383,7 @@ class relay_machine {
     bool server_broken_{false};
     bool ddl_seen_{false};              // in this transaction
     bool schema_changed_{false};
+    bool drift_passed_{false};
     bool news_{false};
     char status_{'I'};
 
