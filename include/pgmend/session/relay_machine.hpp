@@ -236,12 +236,12 @@ class relay_machine {
 
     // ---- the session
 
-    /// Since the last call one of the next three, or a parameter, has news. Answers true once.
+    /// Since the last call one of those below, or a parameter, has news. Answers true once.
     [[nodiscard]] bool take_news() { return std::exchange(news_, false); }
     /// Since the last call a statement that changes the schema may have been committed.
-    /// An error that could not be held may be drift. Answers true once.
-    [[nodiscard]] bool take_drift_passed() { return std::exchange(drift_passed_, false); }
     [[nodiscard]] bool take_schema_changed() { return std::exchange(schema_changed_, false); }
+    /// Likewise an error that could not be held, and may be drift, has been passed on.
+    [[nodiscard]] bool take_drift_passed() { return std::exchange(drift_passed_, false); }
     /// Something was executed in the request that is open: a Sync of pgmend's own would commit it.
     [[nodiscard]] bool has_effects() const { return first_effect_ != nothing; }
     /// The last error since the last call that may tell of the server's health.
