@@ -575,19 +575,12 @@ std::shared_ptr<answer_note const> heal_machine::edited_also(std::uint32_t messa
 }
 
 /// Behind a Bind: between the verification and the retry a name may have got another meaning. Then nothing of the retry is executed.
-void heal_machine::ask_of_premises(retry_request& again) const {
-    std::vector<std::vector<std::string> const*> premises{&plan_->premise};
-    for (auto const& [message, note] : also_) premises.push_back(&note->healed->plan.premise);
-    std::erase_if(premises, [](auto const* it) { return it->empty(); });
-    if (premises.empty()) return;
-    auto const expect = [&](request_kind kind) { again.answers.push_back({kind, true, {}, 0, true}); };
-    append_premise_statement(again.bytes);
-    expect(request_kind::close);
-    expect(request_kind::parse);
-    for (auto const* premise : premises) {
-        append_premise(again.bytes, *premise);
-        for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
-    }
+void heal_machine::ask_of_premises(retry_request& again, answer_note const& note) const {
+    std::vector<std::shared_ptr<healed_text const>> texts{note.healed};
+    for (auto const& [message, also] : also_) texts.push_back(also->healed);
+    std::erase_if(texts, [](auto const& it) { return it->plan.premise.empty(); });
+    if (texts.empty()) return;
+    for (auto& it : append_premises(again.bytes, true, texts)) again.answers.push_back(std::move(it));
 }
 
 /// Everything from the first message on that a rollback has undone. `prepare_again`: the failed text was prepared ahead of
@@ -650,7 +643,7 @@ retry_request heal_machine::build(base::byte_view sql, std::vector<std::uint32_t
         bool const counts = note && text == parse_ && (at >= request_.failed || at == bind_);
         auto also = header.type == 'P' ? edited_also(at) : text && *text != earlier ? edited_also(*text) : nullptr;
         again.answers.push_back({kind_of(header.type), for_rows_ && at < request_.passed_on, counts ? note : std::move(also)});
-        if (note && text == parse_ && !ahead_ && !std::exchange(asked, true)) ask_of_premises(again); // not ahead of a BEGIN, which has to come first
+        if (note && text == parse_ && !ahead_ && !std::exchange(asked, true)) ask_of_premises(again, *note); // not ahead of a BEGIN, which has to come first
     }
     return again;
 }

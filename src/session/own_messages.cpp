@@ -3,6 +3,7 @@
 #include "pgmend/healing/premise.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
+#include <initializer_list>
 #include <utility>
 
 namespace pgmend::session {
@@ -12,9 +13,9 @@ void append_own_parse(std::string& out, base::byte_view sql, std::vector<std::ui
     wire::append_parse(out, own_name, sql, types);
 }
 
-void append_statement(std::string& out, base::byte_view sql) {
+void append_statement(std::string& out, base::byte_view sql, std::span<base::byte_view const> parameters) {
     append_own_parse(out, sql, {});
-    wire::append_bind(out, own_name, own_name, {});
+    wire::append_bind(out, own_name, own_name, parameters);
     wire::append_execute(out, own_name);
     wire::append_close_portal(out, own_name);
     wire::append_close_statement(out, own_name);
@@ -50,6 +51,22 @@ void append_premise(std::string& out, std::vector<std::string> const& parameters
     wire::append_bind(out, own_premise, own_premise, values);
     wire::append_execute(out, own_premise);
     wire::append_close_portal(out, own_premise);
+}
+
+std::vector<expected_answer> append_premises(std::string& out, bool prepares, std::vector<std::shared_ptr<healed_text const>> const& of) {
+    std::vector<expected_answer> answers;
+    auto const expect = [&](std::initializer_list<request_kind> kinds) {
+        for (auto const kind : kinds) answers.push_back({kind, true, {}, 0, true});
+    };
+    if (prepares) {
+        append_premise_statement(out);
+        expect({request_kind::close, request_kind::parse});
+    }
+    for (auto const& text : of) {
+        append_premise(out, text->plan.premise);
+        expect({request_kind::bind, request_kind::execute, request_kind::close});
+    }
+    return answers;
 }
 
 } // namespace pgmend::session

@@ -4,6 +4,8 @@
 #include "pgmend/base/bytes.hpp"
 #include "pgmend/session/answer_queue.hpp"
 
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,9 +25,9 @@ inline constexpr base::byte_view roll_back_to_savepoint = "ROLLBACK TO SAVEPOINT
 /// with it, and the name would be taken for the rest of the session.
 void append_own_parse(std::string& out, base::byte_view sql, std::vector<std::uint32_t> const& types);
 
-/// Prepares, executes and closes a statement without parameters: extended messages, because a Query would destroy the
+/// Prepares, executes and closes a statement: extended messages, because a Query would destroy the
 /// client's unnamed statement.
-void append_statement(std::string& out, base::byte_view sql);
+void append_statement(std::string& out, base::byte_view sql, std::span<base::byte_view const> parameters = {});
 inline constexpr request_kind statement_answers[] = {request_kind::close, request_kind::parse, request_kind::bind, request_kind::execute, request_kind::close, request_kind::close};
 
 /// Their entries in the queue.
@@ -42,5 +44,8 @@ void append_premise_statement(std::string& out);
 
 /// Bind, Execute and Close of it.
 void append_premise(std::string& out, std::vector<std::string> const& parameters);
+
+/// Asks about these premises, one after the other; `prepares`: append_premise_statement() comes first. Returns the entries of the answers.
+[[nodiscard]] std::vector<expected_answer> append_premises(std::string& out, bool prepares, std::vector<std::shared_ptr<healed_text const>> const& of);
 
 } // namespace pgmend::session

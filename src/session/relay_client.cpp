@@ -408,16 +408,7 @@ void relay_machine::append_edited(wire::frame_header const& header, base::byte_v
 
 /// Behind a Bind: the Execute behind this, and whatever else comes up to the Sync, is passed over by the server unless the premises hold.
 void relay_machine::ask_of_premises() {
-    auto const expect = [&](request_kind kind) { queue_.push({kind, true, {}, 0, true}); };
-    if (premise_how_ == advice::premise_type::prepared_and_asked) {
-        append_premise_statement(out_);
-        expect(request_kind::close);
-        expect(request_kind::parse);
-    }
-    for (auto const& text : std::exchange(premises_due_, {})) {
-        append_premise(out_, text->plan.premise);
-        for (auto const kind : {request_kind::bind, request_kind::execute, request_kind::close}) expect(kind);
-    }
+    for (auto& it : append_premises(out_, premise_how_ == advice::premise_type::prepared_and_asked, std::exchange(premises_due_, {}))) queue_.push(std::move(it));
     premise_pending_ = true;
 }
 

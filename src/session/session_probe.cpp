@@ -1,13 +1,11 @@
 #include "pgmend/session/session_probe.hpp"
 
 #include "pgmend/sql/array_text.hpp"
-#include "pgmend/wire/client_messages.hpp"
 #include "pgmend/wire/server_messages.hpp"
 #include "session/own_messages.hpp"
 
 #include <algorithm>
 #include <charconv>
-#include <span>
 #include <utility>
 
 namespace pgmend::session {
@@ -92,16 +90,9 @@ constexpr auto not_understood = "the server's answer is not understood";
 } // namespace
 
 void session_probe::append(std::string& out, base::byte_view prepared) {
-    auto const ask = [&out](base::byte_view sql, std::span<base::byte_view const> parameters) {
-        append_own_parse(out, sql, {});
-        wire::append_bind(out, own_name, own_name, parameters);
-        wire::append_execute(out, own_name);
-        wire::append_close_portal(out, own_name);
-        wire::append_close_statement(out, own_name);
-    };
     base::byte_view const parameters[] = {prepared};
-    if (!prepared.empty()) ask(prepared_sql, parameters);
-    ask(probe_sql, {});
+    if (!prepared.empty()) append_statement(out, prepared_sql, parameters);
+    append_statement(out, probe_sql);
 }
 
 std::optional<std::string> session_probe::on_row(base::byte_view body) {

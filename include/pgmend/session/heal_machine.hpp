@@ -151,7 +151,7 @@ class heal_machine {
     [[nodiscard]] std::optional<std::uint32_t> text_of_bind(std::uint32_t index) const;
     [[nodiscard]] bool binds_the_text(std::uint32_t index) const { return text_of_bind(index) == parse_; }
     [[nodiscard]] std::shared_ptr<answer_note const> edited_also(std::uint32_t message) const;
-    void ask_of_premises(retry_request& again) const;
+    void ask_of_premises(retry_request& again, answer_note const& note) const;
     [[nodiscard]] retry_request build(base::byte_view sql, std::vector<std::uint32_t> const& types, bool prepare_again,
                                       std::shared_ptr<answer_note const> const& note = nullptr);
 
