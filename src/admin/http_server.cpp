@@ -4,18 +4,16 @@
 #include "admin/http_routes.hpp"
 #include "pgmend/base/log.hpp"
 #include "pgmend/net/event.hpp"
+#include "pgmend/net/look_up.hpp"
 #include "pgmend/net/services.hpp"
 #include "pgmend/net/stream.hpp"
 #include "pgmend/net/tls_context.hpp"
 #include "pgmend/net/use_tuple.hpp"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -47,20 +45,33 @@ constexpr std::chrono::milliseconds probe_limit{1000};
 constexpr std::chrono::seconds probe_age{2};      ///< so long a probe of the backend counts
 constexpr std::size_t read_bytes = 16384;
 
+/// A socket that clients connect to.
+struct listening {
+    listening(net::loop& where, int its_descriptor) : descriptor{its_descriptor}, ready{where, its_descriptor} {}
+    ~listening() {
+        ready.remove();
+        (void)::close(descriptor);
+    }
+    listening(listening const&) = delete;
+    listening& operator=(listening const&) = delete;
+
+    int descriptor;
+    net::readiness ready;
+};
+
 } // namespace
 
 struct http_server::state {
     state(console_sources const& sources, net::http_settings own)
-        : from{sources}, settings{std::move(own)}, routes{from, settings, [this] { return not_ready(); }}, work{context.get_executor()},
-          probed{context.get_executor()} {}
+        : from{sources}, settings{std::move(own)}, routes{from, settings, [this] { return not_ready(); }},
+          probed{loop.get_executor()} {}
 
     console_sources const& from;
     net::http_settings settings;
     http_routes routes;
     net::tls_context tls;
-    asio::io_context context{1};
-    asio::executor_work_guard<executor> work;
-    std::vector<std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>>> acceptors;
+    net::loop loop;
+    std::vector<std::shared_ptr<listening>> listening_at;
     std::thread thread;
     std::uint16_t port{0};
     unsigned connections{0};
@@ -80,7 +91,7 @@ struct http_server::state {
     [[nodiscard]] reasons why_no_server() const;
 
     base::result<void> open();
-    awaitable<> accept_all(std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>> on);
+    awaitable<> accept_all(std::shared_ptr<listening> at);
     awaitable<> serve(net::stream client);
     awaitable<http_response> ask(http_request request);
     awaitable<> probe();
@@ -92,7 +103,7 @@ namespace {
 /// Closes a stream that takes too long. Lives in the coroutine that owns the stream.
 class time_limit {
   public:
-    time_limit(net::stream& what, executor where) : now_{std::make_shared<state>(state{&what, net::timer{where}})} {}
+    time_limit(net::stream& what, executor where) : now_{std::make_shared<state>(&what, where)} {}
     ~time_limit() {
         now_->what = nullptr;
         now_->timer.cancel();
@@ -108,6 +119,7 @@ class time_limit {
 
   private:
     struct state {
+        state(net::stream* its_stream, executor where) : what{its_stream}, timer{where} {}
         net::stream* what;
         net::timer timer;
     };
@@ -130,10 +142,10 @@ struct pending {
     std::optional<http_response> found;
 };
 
-base::result<std::vector<tcp::endpoint>> endpoints_of(executor where, net::http_settings const& settings) {
+base::result<std::vector<tcp::endpoint>> endpoints_of(asio::io_context& io, net::http_settings const& settings) {
     if (settings.address == "*") return std::vector{tcp::endpoint{tcp::v6(), settings.port}};
     boost::system::error_code failed;
-    asio::ip::basic_resolver<tcp, executor> resolver{where};
+    tcp::resolver resolver{io};
     auto const found = resolver.resolve(settings.address, std::to_string(settings.port), failed);
     if (failed) return base::fail(base::errc::not_found, fmt::format("admin.http {}: {}", settings.address, failed.message()));
     std::vector<tcp::endpoint> out;
@@ -144,10 +156,11 @@ base::result<std::vector<tcp::endpoint>> endpoints_of(executor where, net::http_
 } // namespace
 
 base::result<void> http_server::state::open() {
-    auto const endpoints = endpoints_of(context.get_executor(), settings);
+    asio::io_context io{1}; // for the sockets' options only
+    auto const endpoints = endpoints_of(io, settings);
     if (!endpoints) return endpoints.error();
     for (auto const& endpoint : *endpoints) {
-        auto made = std::make_shared<asio::basic_socket_acceptor<tcp, executor>>(context.get_executor());
+        auto made = std::make_unique<tcp::acceptor>(io);
         boost::system::error_code failed;
         made->open(endpoint.protocol(), failed);
         if (!failed) made->set_option(tcp::acceptor::reuse_address(true), failed);
@@ -157,23 +170,23 @@ base::result<void> http_server::state::open() {
         if (!failed) made->non_blocking(true, failed);
         if (failed) return base::fail(base::errc::system, fmt::format("admin.http: cannot listen on {} port {}: {}", settings.address, settings.port, failed.message()));
         port = made->local_endpoint(failed).port();
-        acceptors.push_back(std::move(made));
+        listening_at.push_back(std::make_shared<listening>(loop, made->release(failed)));
     }
-    for (auto const& made : acceptors) asio::co_spawn(context, accept_all(made), asio::detached);
+    for (auto const& each : listening_at) asio::co_spawn(loop, accept_all(each), asio::detached);
     return {};
 }
 
-awaitable<> http_server::state::accept_all(std::shared_ptr<asio::basic_socket_acceptor<tcp, executor>> on) {
-    while (on->is_open()) {
-        int const accepted = ::accept4(on->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+awaitable<> http_server::state::accept_all(std::shared_ptr<listening> at) {
+    for (;;) {
+        int const accepted = ::accept4(at->descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0 && connections >= most_connections) {
             (void)::close(accepted);
         } else if (accepted >= 0) {
-            asio::co_spawn(context, serve(net::stream{context, accepted}), asio::detached);
+            asio::co_spawn(loop, serve(net::stream{loop, accepted}), asio::detached);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            co_await on->async_wait(tcp::acceptor::wait_read, net::use_tuple);
+            co_await at->ready.async_wait(net::readiness::direction::read, net::use_tuple);
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            net::timer pause{context.get_executor(), std::chrono::milliseconds{100}};
+            net::timer pause{loop.get_executor(), std::chrono::milliseconds{100}};
             co_await pause.async_wait(net::use_tuple);
         }
     }
@@ -181,7 +194,7 @@ awaitable<> http_server::state::accept_all(std::shared_ptr<asio::basic_socket_ac
 
 awaitable<> http_server::state::serve(net::stream client) {
     place const here{connections};
-    time_limit limit{client, context.get_executor()};
+    time_limit limit{client, loop.get_executor()};
     limit.begin(request_limit);
     if (tls) {
         auto const shaken = co_await client.accept_tls(tls.get());
@@ -225,8 +238,8 @@ awaitable<> http_server::state::serve(net::stream client) {
 
 awaitable<http_response> http_server::state::ask(http_request request) {
     if (request.path == "/readyz" || request.path == "/metrics" || request.path == "/api/v1/health") co_await probe();
-    auto const waiting = std::make_shared<pending>(context.get_executor());
-    auto arrive = [waiting, where = context.get_executor()](http_response found) {
+    auto const waiting = std::make_shared<pending>(loop.get_executor());
+    auto arrive = [waiting, where = loop.get_executor()](http_response found) {
         auto hand_over = [waiting, found = std::move(found)]() mutable {
             waiting->found = std::move(found);
             waiting->arrived.notify();
@@ -234,7 +247,7 @@ awaitable<http_response> http_server::state::ask(http_request request) {
         asio::post(where, std::move(hand_over));
     };
     routes.respond(request, std::move(arrive));
-    net::timer limit{context.get_executor(), answer_limit};
+    net::timer limit{loop.get_executor(), answer_limit};
     auto over = [waiting](boost::system::error_code cancelled) {
         if (cancelled || waiting->found) return;
         waiting->found = http_response{503, "text/plain; charset=utf-8", "pgmend is busy, or stopping\n", {}};
@@ -296,21 +309,20 @@ awaitable<std::string> http_server::state::try_backend() {
                 endpoints.emplace_back(asio::local::stream_protocol::endpoint{fmt::format("{}/.s.PGSQL.{}", host, backend.port)});
                 continue;
             }
-            asio::ip::basic_resolver<tcp, executor> resolver{context.get_executor()};
-            auto const [failed, found] = co_await resolver.async_resolve(host, std::to_string(backend.port), net::use_tuple);
-            if (failed) problem = failed.message();
-            for (auto const& entry : found) endpoints.emplace_back(entry.endpoint());
+            auto const looking = std::make_shared<net::look_up>(loop.get_executor(), host, backend.port);
+            auto const found = co_await looking->run();
+            if (!found) problem = found.error().text;
+            else endpoints.insert(endpoints.end(), found->begin(), found->end());
         }
     }
     for (auto const& endpoint : endpoints) {
-        auto socket = std::make_shared<asio::basic_stream_socket<protocol, executor>>(context.get_executor());
-        net::timer limit{context.get_executor(), probe_limit};
-        auto over = [socket](boost::system::error_code cancelled) {
-            boost::system::error_code ignored;
-            if (!cancelled) socket->close(ignored);
+        auto server = std::make_shared<net::stream>();
+        net::timer limit{loop.get_executor(), probe_limit};
+        auto over = [server](boost::system::error_code cancelled) {
+            if (!cancelled) server->close();
         };
         limit.async_wait(std::move(over));
-        auto const [failed] = co_await socket->async_connect(endpoint, net::use_tuple);
+        auto const failed = co_await server->connect(loop, endpoint);
         if (!failed) co_return std::string{};
         problem = failed == asio::error::operation_aborted ? "it does not answer" : failed.message();
     }
@@ -332,7 +344,7 @@ base::result<void> http_server::start() {
         pthread_setname_np(pthread_self(), "http");
         for (;;) {
             try {
-                s.context.run();
+                s.loop.run();
                 return;
             } catch (std::exception const& failure) { // memory: the connection that met it ends
                 base::log(base::log_level::error, "http.failed", {{"reason", failure.what()}});
@@ -345,7 +357,7 @@ base::result<void> http_server::start() {
 
 void http_server::stop() {
     if (!state_->thread.joinable()) return;
-    state_->context.stop();
+    state_->loop.stop();
     state_->thread.join();
 }
 

@@ -18,9 +18,9 @@
 #include "pgmend/control/drift_book.hpp"
 #include "pgmend/control/learner.hpp"
 #include "pgmend/control/rule_check.hpp"
+#include "pgmend/net/io_context.hpp"
 #include "pgmend/net/listener.hpp"
 #include "pgmend/net/services.hpp"
-#include "pgmend/net/use_tuple.hpp"
 #include "pgmend/net/worker.hpp"
 #include "pgmend/store/postgres_store.hpp"
 #include "pgmend/store/sqlite_store.hpp"
@@ -51,8 +51,7 @@ namespace {
 
 namespace asio = boost::asio;
 using base::log_level;
-using net::awaitable;
-using net::executor;
+using net::io_task;
 
 base::result<std::shared_ptr<net::live_settings const>> make_live(config::settings const& from, net::backend_set& backends) {
     auto live = std::make_shared<net::live_settings>();
@@ -286,9 +285,9 @@ class application {
         });
     }
 
-    awaitable<> handle_signals() {
+    io_task<> handle_signals() {
         for (bool draining = false;;) {
-            auto const [failed, number] = co_await signals_.async_wait(net::use_tuple);
+            auto const [failed, number] = co_await signals_.async_wait(net::use_io_tuple);
             if (failed) co_return;
             if (number == SIGHUP) {
                 (void)reload();
@@ -308,19 +307,19 @@ class application {
     }
 
     /// Once a second each worker is asked how it is; the observatory makes the last hour of it.
-    awaitable<> observe() {
-        net::timer pause{context_.get_executor()};
+    io_task<> observe() {
+        net::io_timer pause{context_.get_executor()};
         for (;;) {
             for (auto const& worker : workers_) worker->sample();
             pause.expires_after(std::chrono::seconds{1});
-            co_await pause.async_wait(net::use_tuple);
+            co_await pause.async_wait(net::use_io_tuple);
             observatory_.tick(std::chrono::steady_clock::now(), std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()));
         }
     }
 
     /// Until no paused session has anything under way.
-    awaitable<> wait_for_pause(std::function<void(std::size_t)> answer) {
-        net::timer pause{context_.get_executor()};
+    io_task<> wait_for_pause(std::function<void(std::size_t)> answer) {
+        net::io_timer pause{context_.get_executor()};
         for (;;) {
             struct progress {
                 std::atomic<std::size_t> busy{0};
@@ -336,19 +335,19 @@ class application {
                 });
             do {
                 pause.expires_after(std::chrono::milliseconds{5});
-                co_await pause.async_wait(net::use_tuple);
+                co_await pause.async_wait(net::use_io_tuple);
             } while (sum->answered < workers_.size());
             if (sum->busy == 0) co_return answer(sum->replicating);
         }
     }
 
     /// Until no client is left, or the grace is over.
-    awaitable<> wait_for_sessions() {
+    io_task<> wait_for_sessions() {
         auto const until = std::chrono::steady_clock::now() + settings_.shutdown_grace;
-        net::timer pause{context_.get_executor()};
+        net::io_timer pause{context_.get_executor()};
         while (services_.clients.load(std::memory_order_relaxed) > 0 && std::chrono::steady_clock::now() < until) {
             pause.expires_after(std::chrono::milliseconds{20});
-            co_await pause.async_wait(net::use_tuple);
+            co_await pause.async_wait(net::use_io_tuple);
         }
         end_now();
     }
@@ -517,7 +516,7 @@ class application {
     std::vector<std::unique_ptr<net::worker>> workers_;
     std::unique_ptr<admin::http_server> http_;
     asio::io_context context_{1};
-    asio::basic_signal_set<executor> signals_{context_.get_executor(), SIGTERM, SIGINT, SIGHUP}; ///< kept from the start on: none may find the default action
+    asio::basic_signal_set<net::io_executor> signals_{context_.get_executor(), SIGTERM, SIGINT, SIGHUP}; ///< kept from the start on: none may find the default action
     net::listener listener_;
     folder_watch rule_watch_;
     std::uint64_t rule_generation_{0};

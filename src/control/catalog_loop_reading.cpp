@@ -3,7 +3,7 @@
 #include "pgmend/backend/fault.hpp"
 #include "pgmend/base/log.hpp"
 #include "pgmend/control/login.hpp"
-#include "pgmend/net/use_tuple.hpp"
+#include "pgmend/net/io_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -55,7 +55,7 @@ void catalog_loop::on_served(database& d, std::exception_ptr broken) {
 
 pg::task<void> catalog_loop::sleep(database* d, base::time_point until) {
     d->wake.expires_at(until);
-    co_await d->wake.async_wait(net::use_tuple);
+    co_await d->wake.async_wait(net::use_io_tuple);
 }
 
 pg::task<void> catalog_loop::serve(database* d) {

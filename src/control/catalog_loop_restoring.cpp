@@ -2,7 +2,7 @@
 
 #include "pgmend/base/log.hpp"
 #include "pgmend/catalog/sharing.hpp"
-#include "pgmend/net/use_tuple.hpp"
+#include "pgmend/net/io_context.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -44,7 +44,7 @@ pg::task<void> catalog_loop::restore(database* d, catalog_reader::reading* r) {
             answered->timer.cancel();
         });
     });
-    co_await answered->timer.async_wait(net::use_tuple);
+    co_await answered->timer.async_wait(net::use_io_tuple);
     if (!answered->kept || !answered->kept->known) co_return;
     d->kept = r->schema->identity();
     auto& versions = answered->kept->versions;

@@ -3,7 +3,7 @@
 
 #include "pgmend/base/log.hpp"
 
-#include "pgmend/net/use_tuple.hpp"
+#include "pgmend/net/io_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -58,7 +58,7 @@ pg::task<void> catalog_loop::start_up() {
         if (!listed)
             log_unavailable(listed.error(), pause);
         startup_wake_.expires_at(attempts.earliest());
-        co_await startup_wake_.async_wait(net::use_tuple);
+        co_await startup_wake_.async_wait(net::use_io_tuple);
     }
 }
 
@@ -90,7 +90,7 @@ pg::task<bool> catalog_loop::read_each(std::vector<std::string> names) {
             answered->given = true;
             answered->timer.cancel();
         });
-        if (!answered->given) co_await answered->timer.async_wait(net::use_tuple);
+        if (!answered->given) co_await answered->timer.async_wait(net::use_io_tuple);
         auto const found = databases_.find(name);
         if (found == databases_.end()) continue;
         auto const& now_known = *found->second;

@@ -2,7 +2,7 @@
 
 #include "pgmend/base/log.hpp"
 #include "pgmend/control/login.hpp"
-#include "pgmend/net/use_tuple.hpp"
+#include "pgmend/net/io_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -87,7 +87,7 @@ void monitor_loop::look_now() {
 
 pg::task<void> monitor_loop::sleep(std::shared_ptr<watched> w, base::duration time) {
     w->pause.expires_after(time);
-    co_await w->pause.async_wait(net::use_tuple);
+    co_await w->pause.async_wait(net::use_io_tuple);
 }
 
 pg::task<void> monitor_loop::watch(std::shared_ptr<watched> w) {

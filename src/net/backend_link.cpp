@@ -1,7 +1,7 @@
 #include "pgmend/net/backend_link.hpp"
 
 #include "pgmend/net/event.hpp"
-#include "pgmend/net/use_tuple.hpp"
+#include "pgmend/net/look_up.hpp"
 #include "pgmend/wire/client_messages.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -13,9 +13,6 @@ namespace {
 
 namespace asio = boost::asio;
 using endpoint = asio::generic::stream_protocol::endpoint;
-using tcp_resolver = asio::ip::basic_resolver<asio::ip::tcp, executor>;
-
-using socket = asio::basic_stream_socket<asio::generic::stream_protocol, executor>;
 
 /// Ends whatever `guarded` points to when the time is over. The pointer is shared with the timer's handler, which may
 /// already be under way when this object goes.
@@ -67,17 +64,16 @@ awaitable<base::result<std::vector<endpoint>>> resolve(executor where, backend_s
         co_return endpoints;
     }
 
-    auto resolver = std::make_shared<tcp_resolver>(where);
-    auto const give_up = [](tcp_resolver& waiting) { waiting.cancel(); };
-    time_limit limit{where, backend.connect_timeout, resolver, give_up};
-    waiting_for ending{progress, [resolver] { resolver->cancel(); }};
-    auto [failed, found] = co_await resolver->async_resolve(backend.host, std::to_string(backend.port), use_tuple);
+    auto looking = std::make_shared<look_up>(where, backend.host, backend.port);
+    auto const give_up = [](look_up& waiting) { waiting.cancel(); };
+    time_limit limit{where, backend.connect_timeout, looking, give_up};
+    waiting_for ending{progress, [looking] { looking->cancel(); }};
+    auto found = co_await looking->run();
     if (progress->given_up) co_return given_up();
-    if (failed)
+    if (!found)
         co_return base::fail(limit.over() ? base::errc::timeout : base::errc::not_found,
-                             fmt::format("{}: cannot resolve the name: {}", where_text(backend), failed.message()));
-    for (auto const& entry : found) endpoints.emplace_back(entry.endpoint());
-    co_return endpoints;
+                             fmt::format("{}: cannot resolve the name: {}", where_text(backend), found.error().text));
+    co_return found;
 }
 
 /// SSLRequest and its answer. done: handshake finished, or the server does not offer TLS and need not.
@@ -103,16 +99,12 @@ awaitable<base::result<void>> negotiate_tls(std::shared_ptr<stream> server, std:
 awaitable<base::result<backend_link>> connect_one(executor where, std::shared_ptr<backend_server const> via, tls_attempt attempt,
                                                   endpoint to, std::shared_ptr<connecting> progress) {
     auto const timeout = via->settings.connect_timeout;
-    auto raw = std::make_shared<socket>(where);
     auto server = std::make_shared<stream>();
     {
-        auto const give_up = [](socket& attempted) {
-            boost::system::error_code unimportant;
-            attempted.close(unimportant);
-        };
-        time_limit limit{where, timeout, raw, give_up};
-        waiting_for ending{progress, [raw, give_up] { give_up(*raw); }};
-        auto [failed] = co_await raw->async_connect(to, use_tuple);
+        auto const give_up = [](stream& attempted) { attempted.close(); };
+        time_limit limit{where, timeout, server, give_up};
+        waiting_for ending{progress, [server] { server->close(); }};
+        auto const failed = co_await server->connect(where.context(), to);
         if (progress->given_up) co_return given_up();
         if (limit.over()) co_return base::fail(base::errc::timeout, fmt::format("no connection within {} ms", timeout.count()));
         if (failed) {
@@ -120,8 +112,6 @@ awaitable<base::result<backend_link>> connect_one(executor where, std::shared_pt
             co_return base::fail(base::errc::connection_lost, failed.message());
         }
     }
-    boost::system::error_code ignored;
-    *server = stream{where.context(), raw->release(ignored)};
     bool const unix_socket = to.protocol().family() == AF_UNIX; // libpq: no TLS there either
     if (attempt != tls_attempt::never && !unix_socket) {
         auto const give_up = [](stream& shaking_hands) { shaking_hands.close(); };

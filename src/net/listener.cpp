@@ -1,7 +1,6 @@
 #include "pgmend/net/listener.hpp"
 
 #include "pgmend/base/log.hpp"
-#include "pgmend/net/use_tuple.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -26,10 +25,10 @@ void log_shortage(int number) {
     base::log(base::log_level::error, "client.rejected", {{"reason", std::string_view{std::strerror(number)}}});
 }
 
-base::result<std::vector<tcp::endpoint>> endpoints_of(executor where, listen_settings const& settings) {
+base::result<std::vector<tcp::endpoint>> endpoints_of(io_executor where, listen_settings const& settings) {
     if (settings.address == "*") return std::vector{tcp::endpoint{tcp::v6(), settings.port}};
     boost::system::error_code failed;
-    asio::ip::basic_resolver<tcp, executor> resolver{where};
+    asio::ip::basic_resolver<tcp, io_executor> resolver{where};
     auto const found = resolver.resolve(settings.address, std::to_string(settings.port), failed);
     if (failed) return base::fail(base::errc::not_found, fmt::format("listen.address {}: {}", settings.address, failed.message()));
     std::vector<tcp::endpoint> endpoints;
@@ -83,7 +82,7 @@ worker& listener::least_loaded() {
     return *workers_[best];
 }
 
-awaitable<> listener::accept_all(std::shared_ptr<acceptor> from) {
+io_task<> listener::accept_all(std::shared_ptr<acceptor> from) {
     while (from->is_open()) {
         int const accepted = ::accept4(from->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
@@ -91,11 +90,11 @@ awaitable<> listener::accept_all(std::shared_ptr<acceptor> from) {
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            co_await from->async_wait(acceptor::wait_read, use_tuple);
+            co_await from->async_wait(acceptor::wait_read, use_io_tuple);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             log_shortage(errno);
-            timer pause{where_, shortage_pause};
-            co_await pause.async_wait(use_tuple);
+            io_timer pause{where_, shortage_pause};
+            co_await pause.async_wait(use_io_tuple);
         }
     }
 }

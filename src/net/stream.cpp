@@ -2,6 +2,7 @@
 
 #include "pgmend/net/use_tuple.hpp"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,11 +46,16 @@ void set_option(int descriptor, int level, int name, int value) {
 
 void stream::tls_deleter::operator()(SSL* tls) const { SSL_free(tls); }
 
-stream::stream(boost::asio::io_context& context, int connected) : descriptor_{connected} {
+stream::stream(loop& where, int connected) : descriptor_{connected} {
     (void)::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) | O_NONBLOCK);
     set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(descriptor_, SOL_SOCKET, SO_KEEPALIVE, 1);
-    readiness_ = readiness{context, descriptor_};
+    try {
+        readiness_ = readiness{where, descriptor_};
+    } catch (...) {
+        (void)::close(descriptor_);
+        throw;
+    }
 }
 
 stream::stream(stream&& other) noexcept
@@ -66,6 +73,29 @@ stream& stream::operator=(stream&& other) noexcept {
 }
 
 stream::~stream() { close(); }
+
+awaitable<boost::system::error_code> stream::connect(loop& where, boost::asio::generic::stream_protocol::endpoint to) {
+    auto const of = [](int number) { return boost::system::error_code{number, boost::system::system_category()}; };
+    int const descriptor = ::socket(to.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) co_return of(errno);
+    int problem = ::connect(descriptor, to.data(), static_cast<socklen_t>(to.size())) == 0 ? 0 : errno;
+    bool under_way = problem == EINPROGRESS || problem == EINTR;
+    if (problem != 0 && !under_way) {
+        (void)::close(descriptor);
+        co_return of(problem);
+    }
+    *this = stream{where, descriptor};
+    while (under_way) {
+        co_await wait(io_status::want_write);
+        if (!is_open()) co_return boost::asio::error::operation_aborted;
+        pollfd now{descriptor_, POLLOUT, 0}; // a wait may end for no reason
+        under_way = ::poll(&now, 1, 0) == 0;
+        socklen_t length = sizeof problem;
+        if (!under_way && ::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &problem, &length) != 0) problem = errno;
+    }
+    if (problem != 0) close();
+    co_return of(problem);
+}
 
 io_result stream::read_some(char* to, std::size_t most) {
     if (!is_open()) return {io_status::failed, 0}; // OpenSSL would use the number, which may be another's by now
@@ -146,9 +176,7 @@ void stream::look_again() {
 
 awaitable<> stream::wait(io_status what) {
     if (!is_open()) co_return;
-    auto const direction = what == io_status::want_write ? readiness::direction::write : readiness::direction::read;
-    auto begin = [this, direction](auto handler) { readiness_.wait(direction, std::move(handler)); };
-    co_await boost::asio::async_initiate<decltype(use_tuple), void(boost::system::error_code)>(std::move(begin), use_tuple);
+    co_await readiness_.async_wait(what == io_status::want_write ? readiness::direction::write : readiness::direction::read, use_tuple);
 }
 
 awaitable<bool> stream::write_all(base::byte_view bytes) {

@@ -19,16 +19,14 @@ namespace pgmend::net {
 worker::worker(services& shared, unsigned number)
     : shared_{shared}, counted_{shared.figures.add_worker()}, number_{number}, settings_{shared.settings}, rules_{shared.rules}, book_{shared.book},
       scratch_{std::make_unique<char[]>(scratch_bytes)},
-      // No locks in the reactor: sockets and timers are used on this thread only; posting is still safe from any.
-      context_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO}, work_{context_.get_executor()}, look_again_timer_{context_.get_executor()},
-      silence_timer_{context_.get_executor()} {}
+      look_again_timer_{loop_.get_executor()}, silence_timer_{loop_.get_executor()} {}
 
 worker::~worker() {
     if (thread_.joinable()) {
-        context_.stop();
+        loop_.stop();
         thread_.join();
     }
-    ending_ = false; // sessions that the context destroys leave, and work_ is gone by then
+    ending_ = false; // sessions that the loop destroys leave, and the timers are gone by then
 }
 
 void worker::start() {
@@ -36,7 +34,7 @@ void worker::start() {
         pthread_setname_np(pthread_self(), fmt::format("worker-{}", number_).c_str());
         for (;;) {
             try {
-                context_.run();
+                loop_.run();
                 return;
             } catch (std::exception const& failure) { // memory; the session that met it ends, the others go on
                 base::log(base::log_level::error, "client.failed", {{"reason", failure.what()}});
@@ -50,10 +48,10 @@ void worker::adopt(int descriptor) {
     load_.fetch_add(1, std::memory_order_relaxed);
     auto begin = [this, descriptor] {
         if (terminating_) (void)::close(descriptor);
-        else client_session::start(*this, stream{context_, descriptor});
+        else client_session::start(*this, stream{loop_, descriptor});
         load_.fetch_sub(1, std::memory_order_relaxed); // the session has entered, or there is none
     };
-    boost::asio::post(context_, begin);
+    boost::asio::post(loop_, begin);
 }
 
 /// The texts of a database outlive its sessions: many clients connect for one statement. Past the bound those without sessions go.
@@ -92,7 +90,7 @@ void worker::end_when_empty() {
     if (!ending_ || !sessions_.empty()) return;
     look_again_timer_.cancel();
     silence_timer_.cancel();
-    work_.reset();
+    loop_.end_when_idle();
 }
 
 void worker::describe(std::function<void(std::vector<session_figures>)> answer) {
@@ -102,7 +100,7 @@ void worker::describe(std::function<void(std::vector<session_figures>)> answer) 
         for (auto const* const session : sessions_) all.push_back(session->figures());
         answer(std::move(all));
     };
-    boost::asio::post(context_, std::move(look));
+    boost::asio::post(loop_, std::move(look));
 }
 
 void worker::breaker_opened(backend::shared_breaker const& which) {
@@ -110,14 +108,14 @@ void worker::breaker_opened(backend::shared_breaker const& which) {
         auto const all = sessions_; // a session may leave meanwhile
         for (auto* const session : all) session->breaker_opened(*opened);
     };
-    boost::asio::post(context_, look);
+    boost::asio::post(loop_, look);
 }
 
 void worker::silence_began() {
     auto begin = [this] {
         if (!watching_silence_) watch_silence();
     };
-    boost::asio::post(context_, begin);
+    boost::asio::post(loop_, begin);
 }
 
 void worker::watch_silence() {
@@ -178,7 +176,7 @@ void worker::sample() {
         counted_.cache_entries.set(entries);
         counted_.cache_bytes.set(bytes);
     };
-    boost::asio::post(context_, std::move(look));
+    boost::asio::post(loop_, std::move(look));
 }
 
 void worker::pause(std::string database) {
@@ -187,7 +185,7 @@ void worker::pause(std::string database) {
         else paused_.insert(database);
         for (auto* const session : sessions_) session->follow_pause();
     };
-    boost::asio::post(context_, std::move(begin));
+    boost::asio::post(loop_, std::move(begin));
 }
 
 void worker::resume(std::string database) {
@@ -200,7 +198,7 @@ void worker::resume(std::string database) {
         }
         for (auto* const session : sessions_) session->follow_pause();
     };
-    boost::asio::post(context_, std::move(end));
+    boost::asio::post(loop_, std::move(end));
 }
 
 void worker::kill(std::string database) {
@@ -209,7 +207,7 @@ void worker::kill(std::string database) {
         for (auto* const session : all)
             if ((session->has_server() || session->has_lost_server()) && (database.empty() || session->database() == database)) session->terminate("Somebody said KILL in pgmend's console.");
     };
-    boost::asio::post(context_, std::move(end));
+    boost::asio::post(loop_, std::move(end));
 }
 
 void worker::count_busy(std::function<void(pause_progress)> answer) {
@@ -221,7 +219,7 @@ void worker::count_busy(std::function<void(pause_progress)> answer) {
         }
         answer(now);
     };
-    boost::asio::post(context_, std::move(look));
+    boost::asio::post(loop_, std::move(look));
 }
 
 void worker::begin_looking_again() {
@@ -242,7 +240,7 @@ void worker::drain() {
         for (auto* const session : all) session->drain();
         end_when_empty();
     };
-    boost::asio::post(context_, begin);
+    boost::asio::post(loop_, begin);
 }
 
 void worker::terminate() {
@@ -250,9 +248,9 @@ void worker::terminate() {
         ending_ = terminating_ = true;
         auto const all = sessions_;
         for (auto* const session : all) session->terminate();
-        context_.stop(); // what still waits is destroyed with the context
+        loop_.stop(); // what still waits is destroyed with the loop
     };
-    boost::asio::post(context_, begin);
+    boost::asio::post(loop_, begin);
 }
 
 void worker::join() {

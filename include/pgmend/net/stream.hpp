@@ -7,7 +7,7 @@
 #include "pgmend/net/readiness.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 #include <memory>
 #include <string>
@@ -18,7 +18,7 @@ typedef struct ssl_ctx_st SSL_CTX;
 
 namespace pgmend::net {
 
-using executor = boost::asio::io_context::executor_type;
+using executor = loop::executor_type;
 template <class T = void>
 using awaitable = boost::asio::awaitable<T, executor>;
 
@@ -38,10 +38,13 @@ class stream {
   public:
     stream() = default;
     /// Takes over a connected socket and sets it non-blocking, without delay, with keep-alive.
-    stream(boost::asio::io_context& context, int connected);
+    stream(loop& where, int connected);
     stream(stream&&) noexcept;
     stream& operator=(stream&&) noexcept;
     ~stream();
+
+    /// Connects; nothing else may be under way. With another thing's error where the stream was closed meanwhile (operation_aborted).
+    awaitable<boost::system::error_code> connect(loop& where, boost::asio::generic::stream_protocol::endpoint to);
 
     /// done with count > 0; closed: the peer has ended its side in order; failed: last_error() says why.
     [[nodiscard]] io_result read_some(char* to, std::size_t most);

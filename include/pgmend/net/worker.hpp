@@ -8,9 +8,6 @@
 #include "pgmend/session/database_judge.hpp"
 #include "pgmend/session/session_memory.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-
 #include <atomic>
 #include <functional>
 #include <map>
@@ -24,7 +21,7 @@ namespace pgmend::net {
 
 class client_session;
 
-/// A thread, its io_context and its sessions: a session is born, lives and dies here, so that nothing on a statement's
+/// A thread, its event loop and its sessions: a session is born, lives and dies here, so that nothing on a statement's
 /// path needs a lock. Reads of all sessions go through one buffer, which is hot in the cache; a session keeps a copy
 /// only of what it could not pass on at once.
 class worker {
@@ -72,7 +69,7 @@ class worker {
     [[nodiscard]] bool is_paused(std::string const& database) const { return paused_all_ || paused_.contains(database); }
 
     // For sessions, on this thread only.
-    [[nodiscard]] executor get_executor() { return context_.get_executor(); }
+    [[nodiscard]] executor get_executor() { return loop_.get_executor(); }
     [[nodiscard]] services& shared() { return shared_; }
     [[nodiscard]] telemetry::worker_figures& counted() { return counted_; }
     [[nodiscard]] std::shared_ptr<live_settings const> const& settings() { return settings_.get(); }
@@ -121,8 +118,7 @@ class worker {
     bool terminating_{false};
     bool looking_again_{false};
     bool watching_silence_{false};
-    boost::asio::io_context context_; // destroyed first: its handlers own the sessions, which leave this worker
-    boost::asio::executor_work_guard<executor> work_;
+    loop loop_; // destroyed first: its handlers own the sessions, which leave this worker
     timer look_again_timer_;
     timer silence_timer_;
     std::thread thread_;
