@@ -3,6 +3,8 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 
+#include "net/system_call.hpp"
+
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -81,7 +83,7 @@ void loop::run() {
     } const while_it_runs{this};
     while (!stopped_.load(std::memory_order_relaxed)) {
         while (event_ < event_count_) on_event(events_[event_++]);
-        run_posted();
+        if (next_due_ < due_.size() || !posted_.empty()) run_posted();
         if (ends_when_idle_ && idle()) return;
         look(posted_.empty());
     }
@@ -110,9 +112,9 @@ void loop::run_posted() {
 }
 
 void loop::look(bool block) {
-    int const count = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), block ? -1 : 0);
+    auto const count = system_call(SYS_epoll_pwait, epoll_, events_.data(), events_.size(), block ? -1 : 0, 0, 0);
     event_ = 0;
-    event_count_ = static_cast<unsigned>(std::max(count, 0)); // else a signal
+    event_count_ = static_cast<unsigned>(std::max(count, 0L)); // else a signal
 }
 
 bool loop::idle() {
@@ -174,7 +176,7 @@ void loop::forget(watched& it) {
     (it.previous != nullptr ? it.previous->next : first_) = it.next;
 }
 
-void loop::wait(watched& it, direction what, completion handler) {
+void loop::wait(watched& it, direction what, completion&& handler) {
     if (closing_) return;
     if (what == write && !it.for_writing) { // rarely waited for, so it is not reported before
         it.for_writing = true;
@@ -220,8 +222,7 @@ void loop::on_edge(watched& it, direction what) {
     it.seen[what] = !waiting;
     if (!waiting) return;
     --waits_;
-    auto handler = std::move(waiting);
-    std::move(handler)({});
+    std::move(waiting)({});
 }
 
 // --------------------------------------------------------------------------------------------------- timers

@@ -1,5 +1,6 @@
 #include "pgmend/net/stream.hpp"
 
+#include "net/system_call.hpp"
 #include "pgmend/net/use_tuple.hpp"
 
 #include <boost/asio/error.hpp>
@@ -123,7 +124,7 @@ io_result stream::peek(char* to, std::size_t most) { return receive(to, most, MS
 io_result stream::receive(char* to, std::size_t most, int flags) {
     if (!is_open()) return {io_status::failed, 0};
     for (;;) {
-        auto const count = ::recv(descriptor_, to, most, flags);
+        auto const count = system_call(SYS_recvfrom, descriptor_, to, most, flags, 0, 0);
         if (count > 0) return {io_status::done, static_cast<std::size_t>(count)};
         if (count == 0) return {io_status::closed, 0};
         if (errno == EINTR) continue;
@@ -144,7 +145,7 @@ io_result stream::write_some(base::byte_view bytes) {
         return tls_result(count, false);
     }
     for (;;) {
-        auto const count = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        auto const count = system_call(SYS_sendto, descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL, 0, 0);
         if (count >= 0) return {io_status::done, static_cast<std::size_t>(count)};
         if (errno == EINTR) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return {io_status::want_write, 0};

@@ -425,6 +425,14 @@ void relay_machine::append_as_extended(healed_text const& text) {
     as_extended_ = true;
 }
 
+/// Of a message behind the first one of its request: nobody wants to know more of it than that an answer is to come. So it is while nothing has drifted.
+bool relay_machine::only_counts(char type) const {
+    bool const rests_on_text = type == 'B' || type == 'E';
+    if (!rests_on_text && type != 'D' && type != 'S') return false;
+    bool const in_view = memory_ != nullptr || block_ != nullptr || savepoint_set_ || !prepare_ahead_.empty() || !premises_due_.empty();
+    return !in_view && !(rests_on_text && preflight_ != nullptr && preflight_->active(status_ == 'T'));
+}
+
 relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
     if (client_raw_) return {bytes.size(), bytes};
     std::size_t at = 0;
@@ -486,6 +494,12 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             skip_to_sync_ = false;
         }
 
+        if (whole && open_ && only_counts(header.type)) {
+            begin_client_frame(header, nullptr);
+            take(header.total_bytes());
+            continue;
+        }
+
         // A Query ends a request that its Sync has not ended. Where only statements were prepared, and all of that is answered (asyncpg's prepare(), which
         // flushes), it is a request of its own.
         bool const ends_open = open_ && !discarding_ && !copy_in_ && (header.type == 'Q' || header.type == 'F');
@@ -519,8 +533,10 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
                 given->controls_transaction = given->ends_transaction = true;
             }
         } else if (concerns && header.type == 'P' && whole) {
-            auto const view = wire::read_parse(wire::body_of(bytes.substr(at), header));
-            if (view && !view->statement.empty()) preflight_->prepared_unseen(view->sql, view->statement);
+            auto const body = wire::body_of(bytes.substr(at), header);
+            bool const has_name = !body.empty() && body.front() != '\0';
+            auto const view = has_name ? wire::read_parse(body) : std::nullopt;
+            if (view) preflight_->prepared_unseen(view->sql, view->statement);
         } else if (preflight_ != nullptr && header.type == 'C' && whole) {
             wire::cursor in{wire::body_of(bytes.substr(at), header)};
             if (in.byte() == 'S') preflight_->closed(in.text());

@@ -150,7 +150,7 @@ class loop : public boost::asio::execution_context {
     void post(completion handler, boost::system::error_code outcome = {});
     void watch(watched& it);
     void forget(watched& it);
-    void wait(watched& it, direction what, completion handler);
+    void wait(watched& it, direction what, completion&& handler);
     void end_waits(watched& it);
     void wait(pending_timer& it, time_point until, completion handler);
     void end_waits(pending_timer& it, boost::system::error_code outcome);
