@@ -23,6 +23,7 @@ base::result<look_up::endpoints> wait_for(std::string const& host, std::uint16_t
 
 awaitable<base::result<look_up::endpoints>> look_up::run() {
     auto work = [self = shared_from_this()] {
+        if (self->over_) return;
         auto arrive = [self, found = wait_for(self->host_, self->port_)]() mutable {
             if (self->over_) return; // given up
             self->found_ = std::move(found);

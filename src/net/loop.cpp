@@ -187,8 +187,17 @@ void loop::wait(watched& it, direction what, completion&& handler) {
         (void)::epoll_ctl(epoll_, EPOLL_CTL_MOD, it.descriptor, &event); // reports how it is now
     }
     if (std::exchange(it.seen[what], false)) return post(std::move(handler));
-    it.waiting[what] = std::move(handler);
-    ++waits_;
+    auto& waiting = it.waiting[what];
+    if (!waiting) {
+        waiting = std::move(handler);
+        ++waits_;
+        return;
+    }
+    auto both = [this, first = std::move(waiting), second = std::move(handler)](boost::system::error_code outcome) mutable {
+        post(std::move(second), outcome); // whatever becomes of the first
+        std::move(first)(outcome);
+    };
+    waiting = completion{std::move(both)};
 }
 
 void loop::end_waits(watched& it) {

@@ -182,6 +182,17 @@ TEST_CASE("a loop: bytes that come before they are waited for, and behind, end o
     CHECK(got == "before behind");
 }
 
+TEST_CASE("a loop: one edge ends all waits for it") {
+    net::loop loop;
+    pair sockets{loop};
+    int ended = 0;
+    sockets.left.when_readable([](boost::system::error_code) {}); // the first wait ends at once
+    for (int i = 0; i < 3; ++i) sockets.left.when_readable([&](boost::system::error_code failed) { ended += failed ? 100 : 1; });
+    REQUIRE(sockets.right.write_some("x").status == io_status::done);
+    run_to_its_end(loop);
+    CHECK(ended == 3);
+}
+
 TEST_CASE("a loop: a stream waits until its peer takes more, in both directions at once") {
     net::loop loop;
     pair sockets{loop};

@@ -6,6 +6,7 @@
 
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,7 +30,7 @@ class look_up : public std::enable_shared_from_this<look_up> {
     std::string host_;
     std::uint16_t port_;
     event arrived_;
-    bool over_{false};
+    std::atomic<bool> over_{false}; ///< found, or given up: then the thread does not begin
     base::result<endpoints> found_{endpoints{}};
 };
 

@@ -33,7 +33,7 @@ class readiness {
     }
     ~readiness() { remove(); }
 
-    /// Calls `handler(error_code)`, never from inside this call. After `remove` it is called with an error.
+    /// Calls `handler(error_code)`, never from inside this call. After `remove` it is called with an error. One edge ends all waits for it.
     template <class Handler>
     void wait(direction what, Handler handler) {
         loop_->wait(*it_, what == direction::read ? loop::read : loop::write, completion{std::move(handler)});
