@@ -8,8 +8,8 @@
 
 namespace pgmend::net {
 
-/// As the function of the C library, errno included. That one is a point where its thread may be cancelled (pthread_cancel), which nobody does here: in a program with threads
-/// it pays for it with two locked instructions for each call, which is one percent of what a short transaction costs.
+/// As the function of the C library, errno included. That one is a point where its thread may be cancelled (pthread_cancel), which nobody does here: in a program
+/// with threads it costs thirty instructions, two of them locked, for each call.
 template <class... Arguments>
 long system_call(long number, Arguments... arguments) {
     auto const as_register = [](auto argument) { // all of one: an int would leave half of it undefined

@@ -4,7 +4,6 @@
 #include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <sys/epoll.h>
@@ -22,6 +21,10 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+namespace boost::asio {
+class thread_pool;
+}
 
 namespace pgmend::net {
 
@@ -91,8 +94,8 @@ class completion {
 };
 
 /// epoll, a queue of what was posted, and timers: an execution context of Asio's, so that its coroutines and its `post` work here. What an event of a
-/// socket's calls is one indirect call away from epoll_wait. An io_context takes some six hundred instructions on that way, and as many cache lines as the
-/// relay itself, which are cold each time a worker wakes up: a tenth of what a short transaction cost.
+/// socket's calls is one indirect call away from epoll_wait. With an io_context a short transaction takes 730 instructions more, of 3500 outside the kernel:
+/// 2 to 3 % of the relay's CPU.
 ///
 /// One thread runs it. `post` and `stop` from any thread; sockets and timers on that thread only, or before it runs.
 ///

@@ -43,7 +43,7 @@ class stream {
     stream& operator=(stream&&) noexcept;
     ~stream();
 
-    /// Connects; nothing else may be under way. With another thing's error where the stream was closed meanwhile (operation_aborted).
+    /// Connects; nothing else may be under way. operation_aborted: it was closed meanwhile.
     awaitable<boost::system::error_code> connect(loop& where, boost::asio::generic::stream_protocol::endpoint to);
 
     /// done with count > 0; closed: the peer has ended its side in order; failed: last_error() says why.
