@@ -244,7 +244,11 @@ def test_a_terminated_watcher_loses_no_change(postgres: harness.Postgres, databa
             connection.execute("COMMIT")
         if i == 0:
             continue  # whether the reconnected watcher read before or after that COMMIT is open; the next one tells
-        harness.wait_until(lambda: any(it["cause"] == "reconnect" for it in changed(proxy, database)[before:]), "the change is seen after reconnecting")
+        harness.wait_until(lambda: len(changed(proxy, database)) > before, "the change is seen after reconnecting")
+        assert changed(proxy, database)[-1]["cause"] in ("reconnect", "start")  # the latter where the first reading was not over when it lost its connection
+    fresh = fresh_fingerprint(start_pgmend, database)
+    postgres.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgmend control' AND datname = current_database()", database=database)
+    harness.wait_until(lambda: newest_fingerprint(proxy, database) == fresh, "nothing is lost")
 
 
 def test_a_database_made_again_under_its_name_has_no_lineage(postgres: harness.Postgres, start_pgmend: Any) -> None:
