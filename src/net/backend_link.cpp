@@ -70,9 +70,10 @@ awaitable<base::result<std::vector<endpoint>>> resolve(executor where, backend_s
     waiting_for ending{progress, [looking] { looking->cancel(); }};
     auto found = co_await looking->run();
     if (progress->given_up) co_return given_up();
-    if (!found)
-        co_return base::fail(limit.over() ? base::errc::timeout : base::errc::not_found,
-                             fmt::format("{}: cannot resolve the name: {}", where_text(backend), found.error().text));
+    if (!found) {
+        auto const why = limit.over() ? fmt::format("no answer within {} ms", backend.connect_timeout.count()) : found.error().text;
+        co_return base::fail(limit.over() ? base::errc::timeout : base::errc::not_found, fmt::format("{}: cannot resolve the name: {}", where_text(backend), why));
+    }
     co_return found;
 }
 

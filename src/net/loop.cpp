@@ -18,6 +18,9 @@
 namespace pgmend::net {
 namespace {
 
+/// What blocks for long must not hold up all else that blocks: the name of one server may not be known to anybody, while others' are.
+constexpr std::size_t threads_elsewhere = 4;
+
 thread_local loop const* running = nullptr;
 
 [[noreturn]] void throw_errno(char const* what) { throw std::system_error{errno, std::system_category(), what}; }
@@ -97,7 +100,7 @@ void loop::stop() {
 }
 
 void loop::run_elsewhere(std::function<void()> work) {
-    if (!elsewhere_) elsewhere_ = std::make_unique<boost::asio::thread_pool>(1);
+    if (!elsewhere_) elsewhere_ = std::make_unique<boost::asio::thread_pool>(threads_elsewhere);
     boost::asio::post(*elsewhere_, std::move(work));
 }
 

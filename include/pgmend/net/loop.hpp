@@ -117,8 +117,8 @@ class loop : public boost::asio::execution_context {
     void stop();
     void end_when_idle() { ends_when_idle_ = true; }
 
-    /// On the loop's thread: has `work`, which blocks, done on another one, behind what was given before. Where it posts here, that is still safe; but the loop's
-    /// destructor waits for it.
+    /// On the loop's thread: has `work`, which blocks, done on another one; a few at a time, the others behind them. It may post here: the loop's destructor waits for
+    /// what has begun, and the rest does not begin.
     void run_elsewhere(std::function<void()> work);
 
     [[nodiscard]] bool runs_here() const noexcept;
