@@ -141,6 +141,8 @@ bool lengthen(advice& given, long_text const& text, preflight& told) {
     return true;
 }
 
+bool has_no_text(char type) { return type == 'B' || type == 'D' || type == 'E' || type == 'S'; }
+
 bool begins_request(char type) { return type != 'd' && type != 'c' && type != 'f' && type != 'X'; }
 
 } // namespace
@@ -425,12 +427,9 @@ void relay_machine::append_as_extended(healed_text const& text) {
     as_extended_ = true;
 }
 
-/// Of a message behind the first one of its request: nobody wants to know more of it than that an answer is to come. So it is while nothing has drifted.
-bool relay_machine::only_counts(char type) const {
-    bool const rests_on_text = type == 'B' || type == 'E';
-    if (!rests_on_text && type != 'D' && type != 'S') return false;
-    bool const in_view = memory_ != nullptr || block_ != nullptr || savepoint_set_ || !prepare_ahead_.empty() || !premises_due_.empty();
-    return !in_view && !(rests_on_text && preflight_ != nullptr && preflight_->active(status_ == 'T'));
+/// Of what has no text, behind the first message of its request, nobody wants to know more than that an answer is to come. So it is while nothing has drifted.
+bool relay_machine::only_counts_on() const {
+    return memory_ == nullptr && block_ == nullptr && !savepoint_set_ && prepare_ahead_.empty() && premises_due_.empty() && (preflight_ == nullptr || !preflight_->active(status_ == 'T'));
 }
 
 relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
@@ -438,6 +437,7 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
     std::size_t at = 0;
     std::size_t kept_from = 0;  // bytes [kept_from, at) belong to the newest request and are not retained yet
     bool assembling = false;    // what is forwarded is collected in out_
+    std::optional<bool> only_counts; // what has no text
     auto const take = [&](std::size_t count) {
         if (assembling) out_.append(bytes.substr(at, count));
         at += count;
@@ -494,11 +494,15 @@ relay_machine::outcome relay_machine::on_client(base::byte_view bytes) {
             skip_to_sync_ = false;
         }
 
-        if (whole && open_ && only_counts(header.type)) {
-            begin_client_frame(header, nullptr);
-            take(header.total_bytes());
-            continue;
+        if (whole && open_ && has_no_text(header.type)) {
+            if (!only_counts) only_counts = only_counts_on();
+            if (*only_counts) {
+                begin_client_frame(header, nullptr);
+                take(header.total_bytes());
+                continue;
+            }
         }
+        only_counts.reset();
 
         // A Query ends a request that its Sync has not ended. Where only statements were prepared, and all of that is answered (asyncpg's prepare(), which
         // flushes), it is a request of its own.

@@ -48,7 +48,7 @@ class answer_queue {
     /// How many of the client's messages that end in a ReadyForQuery (Query, Sync, FunctionCall) are not answered yet.
     [[nodiscard]] std::uint32_t closers() const { return closers_; }
 
-    void push(expected_answer entry) {
+    void push(expected_answer&& entry) {
         if (first_ == entries_.size()) {
             entries_.clear();
             first_ = 0;

@@ -281,7 +281,7 @@ class relay_machine {
     [[nodiscard]] std::optional<advice> look(wire::frame_header const& header, base::byte_view body, company around);
     [[nodiscard]] advice look_at_beginning(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] bool ask(wire::frame_header const& header, base::byte_view body);
-    [[nodiscard]] bool only_counts(char type) const;
+    [[nodiscard]] bool only_counts_on() const;
     [[nodiscard]] bool waits_for_long(wire::frame_header const& header, base::byte_view beginning) const;
     [[nodiscard]] std::optional<advice> look_at_long(wire::frame_header const& header, base::byte_view body);
     [[nodiscard]] advice take_answer(wire::frame_header const& header, base::byte_view body, company around);
