@@ -124,7 +124,8 @@ def test_each_trigger_is_raised_by_traffic_that_gives_it_reason_and_lowered_agai
 
         def starve() -> None:
             with Stopped(worker):
-                threading.Event().wait(1.5)  # the main thread asks each second how late the worker's loop is
+                # The main thread asks each second how late the worker's loop is: at another moment of each pause, or it might for ever ask at its end.
+                threading.Event().wait(2.3)
             admin.execute("SHOW VERSION")
 
         with always(starve):
