@@ -108,6 +108,7 @@ void loop::run_posted() {
     if (next_due_ == due_.size()) {
         due_.clear();
         next_due_ = 0;
+        keep_room(due_, 0);
         due_.swap(posted_);
     }
     while (next_due_ < due_.size() && !stopped_.load(std::memory_order_relaxed)) {
@@ -133,6 +134,7 @@ bool loop::idle() {
 void loop::post(completion handler, boost::system::error_code outcome) {
     if (closing_) return;
     if (runs_here()) {
+        keep_room(posted_, 1);
         posted_.push_back({std::move(handler), outcome});
         return;
     }
@@ -145,15 +147,21 @@ void loop::post(completion handler, boost::system::error_code outcome) {
     if (first) wake();
 }
 
+/// For `more`, and for the waits under way: these may end in a destructor, where posting must not fail for want of memory.
+void loop::keep_room(std::vector<task>& in, std::size_t more) const {
+    auto const needed = in.size() + waits_ + more;
+    if (in.capacity() < needed) in.reserve(std::max(needed, 2 * in.capacity()));
+}
+
 void loop::wake() noexcept {
     std::uint64_t const one = 1;
     (void)!::write(wake_, &one, sizeof one); // fails where it is to wake up already
 }
 
 void loop::take_what_others_posted() {
-    drain(wake_);
     std::lock_guard const lock{mutex_};
-    if (posted_.empty()) return posted_.swap(posted_by_others_);
+    keep_room(posted_, posted_by_others_.size()); // where that fails, it is tried again
+    drain(wake_);
     std::move(posted_by_others_.begin(), posted_by_others_.end(), std::back_inserter(posted_));
     posted_by_others_.clear();
 }
@@ -194,6 +202,7 @@ void loop::wait(watched& it, direction what, completion&& handler) {
     if (std::exchange(it.seen[what], false)) return post(std::move(handler));
     auto& waiting = it.waiting[what];
     if (!waiting) {
+        keep_room(posted_, 1);
         waiting = std::move(handler);
         ++waits_;
         return;
@@ -243,19 +252,23 @@ void loop::on_edge(watched& it, direction what) {
 
 void loop::wait(pending_timer& it, time_point until, completion handler) {
     if (closing_) return;
+    keep_room(posted_, 1);
+    it.waiting.reserve(it.waiting.size() + 1);
+    bool const first = it.waiting.empty();
+    if (first) it.place = timers_.emplace(until, &it);
     it.waiting.push_back(std::move(handler));
     ++waits_;
-    if (it.waiting.size() > 1) return;
-    it.place = timers_.emplace(until, &it);
-    arm();
+    if (first) arm();
 }
 
 void loop::end_waits(pending_timer& it, boost::system::error_code outcome) {
     if (it.waiting.empty()) return;
     auto waiting = std::exchange(it.waiting, {});
     timers_.erase(it.place);
-    waits_ -= waiting.size();
-    for (auto& each : waiting) post(std::move(each), outcome);
+    for (auto& each : waiting) {
+        --waits_;
+        post(std::move(each), outcome);
+    }
 }
 
 void loop::end_due_timers() {

@@ -158,6 +158,7 @@ class loop : public boost::asio::execution_context {
     void wait(pending_timer& it, time_point until, completion handler);
     void end_waits(pending_timer& it, boost::system::error_code outcome);
 
+    void keep_room(std::vector<task>& in, std::size_t more) const;
     void run_posted();
     void look(bool block);
     void on_event(epoll_event const& event);

@@ -54,8 +54,6 @@ class readiness {
     /// Ends the waits under way and forgets the descriptor, which is to be closed next.
     void remove();
 
-    [[nodiscard]] bool registered() const { return it_ != nullptr; }
-
   private:
     loop* loop_{nullptr};
     std::unique_ptr<loop::watched> it_;
