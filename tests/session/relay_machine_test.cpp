@@ -496,7 +496,7 @@ namespace {
 struct scripted : session::preflight {
     bool active(bool) override {
         ++refreshed;
-        return is_active;
+        return is_active || (active_from != 0 && refreshed >= active_from);
     }
     void prepared_unseen(base::byte_view sql, base::byte_view statement) override { unseen.push_back(std::string{statement} + ": " + std::string{sql}); }
     void closed(base::byte_view statement) override { unseen.push_back("closed: " + std::string{statement}); }
@@ -535,6 +535,7 @@ struct scripted : session::preflight {
     coming comes;
     std::vector<std::string> seen_ahead;
     bool is_active{true};
+    int active_from{0}; ///< this call on; 0: see is_active
     int refreshed{0};
 };
 
@@ -935,6 +936,25 @@ TEST_CASE("an error that was to be expected and could not be held is told of, an
     r.client(query("SELECT flag"));
     r.server(error({"C25P02"}) + ready('E'));
     CHECK(r.machine.take_refused().empty());
+}
+
+TEST_CASE("what drifts while a request is under way is known from its next packet, or its next text, on") {
+    checked_relay r;
+    r.check.is_active = false;
+    auto const before = parse("", "SELECT 1") + bind("");
+    auto const behind = bind("outdated") + execute() + sync_message();
+    SECTION("the next packet") {
+        r.client(before);
+        CHECK(r.take_server() == before);
+        r.check.is_active = true;
+        r.client(behind);
+        CHECK(r.take_server() == prepare_anew("outdated", "SELECT email", {23}) + behind);
+    }
+    SECTION("the next text of the same packet") {
+        r.check.active_from = 3; // behind a Parse, and a Bind that only counts
+        r.client(before + parse("", "SELECT 2") + behind);
+        CHECK(r.take_server() == before + parse("", "SELECT 2") + prepare_anew("outdated", "SELECT email", {23}) + behind);
+    }
 }
 
 TEST_CASE("a statement that has to be prepared anew is, ahead of its Bind, and only a refusal shows") {
